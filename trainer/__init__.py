@@ -1,0 +1,27 @@
+"""The logistic-neuron trainer: σ(w·x + b) trained on the mean squared error of its output."""
+
+from importlib import import_module
+from typing import Any
+
+from trainer.neuron import DivergenceError, LogisticNeuron
+from trainer.training import Termination
+
+__version__ = "0.1.0"
+
+# Public names whose modules are imported on first use: they bring pandas or matplotlib along.
+_LAZY = {
+    "Dataset": "datasets",
+    "list_datasets": "datasets",
+    "load_dataset": "datasets",
+    "make_preprocessor": "datasets",
+    "load_model": "persistence",
+    "save_model": "persistence",
+}
+
+__all__ = ["DivergenceError", "LogisticNeuron", "Termination", *sorted(_LAZY)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"trainer.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'trainer' has no attribute {name!r}")

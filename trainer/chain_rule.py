@@ -1,0 +1,468 @@
+"""The lesson: one logistic neuron, its squared error, and the chain rule between them.
+
+A neuron turns an input x into a weighted sum ``z = w·x + b`` and answers with
+``σ(z)``. Against a target y it pays the squared error ``l = (y - σ)²``; over a
+whole batch it pays the mean, ``J``. Training needs dJ/dw and dJ/db, and the chain
+rule gives both as a product of local derivatives::
+
+    dl/dw = dl/dσ · dσ/dz · dz/dw          dl/db = dl/dσ · dσ/dz · dz/db
+
+Read from top to bottom: the forward pass, the local derivatives, their product,
+the same product as backpropagation, the second derivative, and at the end the
+block kernels that training runs, which do all of this for many rows and many
+neurons at once and are tested equal to the lines above them.
+
+Every function takes plain numbers as well as arrays: x may be a number, a batch of
+numbers (n,), a batch of rows (n, d); w and b one neuron's, (d,) and a number, or a
+bank of K neurons', (d, K) and (K,).
+
+What depends on σ takes z instead, because σ alone has lost the tail: from z ≈ 36.7
+on ``1 - σ`` is exactly 0 in float64, and a gradient built from it is 0 as well,
+however wrong the neuron is. Both tails are exact here.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Numeric = npt.ArrayLike
+
+MAX_CURVATURE = 0.15405857012135051
+"""Largest value of d²l/dz², reached at a margin of (2y-1)z = 0.465663 (y = 0 or 1)."""
+
+
+# ---------------------------------------------------------------- the forward pass
+
+
+def sigmoid(z: Numeric) -> Any:
+    """σ(z) = 1 / (1 + exp(-z)), to full relative precision on both tails.
+
+    Parameters
+    ----------
+    z : float or array
+        Weighted sum, of any shape.
+
+    Returns
+    -------
+    float or array of the shape of `z`
+        The neuron's answer, between 0 and 1.
+
+    Examples
+    --------
+    >>> float(sigmoid(0.6))
+    0.6456563062257954
+    >>> float(sigmoid(-1e4)), float(sigmoid(1e4))
+    (0.0, 1.0)
+    """
+    return _sigmoid_pair(z)[0]
+
+
+def z(x: Numeric, w: Numeric, b: Numeric) -> Any:
+    """Weighted sum z = w·x + b.
+
+    Parameters
+    ----------
+    x : float or array of shape (n,), (d,) or (n, d)
+        Input.
+    w : float or array of shape (d,) or (d, K)
+        Weights.
+    b : float or array of shape (K,)
+        Bias.
+
+    Returns
+    -------
+    float or array of shape (n,) or (n, K)
+
+    Examples
+    --------
+    >>> z(1, 0.3, 0.3)
+    0.6
+    """
+    return np.dot(x, w)[()] + b
+
+
+def h(x: Numeric, w: Numeric, b: Numeric) -> Any:
+    """Answer of the neuron, h = σ(z) with z = w·x + b.
+
+    Parameters
+    ----------
+    x, w, b : float or array
+        Input, weights and bias, as in `z`.
+
+    Returns
+    -------
+    float or array of shape (n,) or (n, K)
+
+    Examples
+    --------
+    >>> float(h(1, 0.5, 0.3))
+    0.6899744811276125
+    """
+    return sigmoid(z(x, w, b))
+
+
+def l(y: Numeric, z: Numeric) -> Any:
+    """Squared error l = (y - σ(z))².
+
+    Parameters
+    ----------
+    y : float or array
+        Target: 0, 1, or anything between (a soft label).
+    z : float or array
+        Weighted sum.
+
+    Returns
+    -------
+    float or array
+
+    Examples
+    --------
+    >>> float(l(1, z(1, 0.3, 0.3)))
+    0.12555945331754728
+    >>> float(l(1, z(1, 0.5, 0.3)))
+    0.0961158223520931
+    """
+    return _residual(y, z) ** 2
+
+
+def J(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
+    """Cost J = mean of l over the batch: the Brier score of the neuron's answers.
+
+    Parameters
+    ----------
+    x, y, w, b : float or array
+        Input, target, weights and bias, as in `z` and `l`.
+
+    Returns
+    -------
+    float or array of shape (K,)
+
+    Examples
+    --------
+    >>> float(J([[1.0], [2.0]], [1, 0], [0.5], 0.3))
+    0.35356155452732126
+    """
+    return np.mean(l(y, z(x, w, b)), axis=0)
+
+
+# ------------------------------------------------------------ the local derivatives
+
+
+def dl_dsig(y: Numeric, z: Numeric) -> Any:
+    """How the squared error follows the answer: dl/dσ = 2(σ - y).
+
+    Parameters
+    ----------
+    y, z : float or array
+        Target and weighted sum, as in `l`.
+
+    Returns
+    -------
+    float or array
+
+    Examples
+    --------
+    >>> float(dl_dsig(0, 0.0))
+    1.0
+    """
+    return 2 * _residual(y, z)
+
+
+def dsig_dz(z: Numeric) -> Any:
+    """How the answer follows the weighted sum: dσ/dz = σ(1 - σ).
+
+    At most 1/4, at z = 0, and next to nothing on both tails: there the neuron is
+    saturated and learns slowly.
+
+    Parameters
+    ----------
+    z : float or array
+        Weighted sum.
+
+    Returns
+    -------
+    float or array
+
+    Examples
+    --------
+    >>> float(dsig_dz(0.0))
+    0.25
+    """
+    sigma, one_minus_sigma = _sigmoid_pair(z)
+    return sigma * one_minus_sigma
+
+
+def dz_dw(x: Numeric) -> Any:
+    """How the weighted sum follows the weights: dz/dw = x.
+
+    Parameters
+    ----------
+    x : float or array
+        Input.
+
+    Returns
+    -------
+    float or array of the shape of `x`
+
+    Examples
+    --------
+    >>> float(dz_dw(3.0))
+    3.0
+    """
+    return np.asarray(x)
+
+
+def dz_db() -> float:
+    """How the weighted sum follows the bias: dz/db = 1, whatever the row.
+
+    Examples
+    --------
+    >>> dz_db()
+    1.0
+    """
+    return 1.0
+
+
+# ------------------------------------------------------ their product: dJ/dw, dJ/db
+
+
+def dJ_dw(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
+    """Gradient for the weights, as the product of three: mean of dl/dσ · dσ/dz · dz/dw.
+
+    Parameters
+    ----------
+    x, y, w, b : float or array
+        Input, target, weights and bias, as in `J`.
+
+    Returns
+    -------
+    float or array of the shape of `w`
+
+    Examples
+    --------
+    >>> float(dJ_dw(1, 1, 0.3, 0.3))
+    -0.16213359724271682
+    """
+    zs = z(x, w, b)
+    return np.dot(np.transpose(dz_dw(x)), dl_dsig(y, zs) * dsig_dz(zs)) / _n_rows(zs)
+
+
+def dJ_db(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
+    """Gradient for the bias, as the product of three: mean of dl/dσ · dσ/dz · dz/db.
+
+    Parameters
+    ----------
+    x, y, w, b : float or array
+        Input, target, weights and bias, as in `J`.
+
+    Returns
+    -------
+    float or array of the shape of `b`
+
+    Examples
+    --------
+    >>> float(dJ_db(1, 1, 0.3, 0.3))
+    -0.16213359724271682
+    """
+    zs = z(x, w, b)
+    return np.mean(dl_dsig(y, zs) * dsig_dz(zs) * dz_db(), axis=0)
+
+
+def backpropagation(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> tuple[Any, Any]:
+    """Both gradients in one walk back from J, each derivative times the one upstream.
+
+    Parameters
+    ----------
+    x, y, w, b : float or array
+        Input, target, weights and bias, as in `J`.
+
+    Returns
+    -------
+    dJ_dw : float or array of the shape of `w`
+    dJ_db : float or array of the shape of `b`
+
+    Examples
+    --------
+    >>> dJ_dw, dJ_db = backpropagation(1, 1, 0.5, 0.3)
+    >>> float(dJ_dw), float(dJ_db)
+    (-0.13263271513119126, -0.13263271513119126)
+    """
+    zs = z(x, w, b)
+    dJ_dsigma = dl_dsig(y, zs) / _n_rows(zs)
+    dsigma_dz = dsig_dz(zs)
+    dJ_dz = dJ_dsigma * dsigma_dz
+    dJ_dw = np.dot(np.transpose(dz_dw(x)), dJ_dz)
+    dJ_db = np.sum(dJ_dz * dz_db(), axis=0)
+    return dJ_dw, dJ_db
+
+
+# ------------------------------------------------------- derivatives by z, and d²l/dz²
+
+
+def dl_dz(y: Numeric, z: Numeric) -> Any:
+    """Upstream of both parameters: dl/dz = dl/dσ · dσ/dz, never beyond ±8/27 for y = 0 or 1.
+
+    Parameters
+    ----------
+    y, z : float or array
+        Target and weighted sum, as in `l`.
+
+    Returns
+    -------
+    float or array
+
+    Examples
+    --------
+    >>> float(dl_dz(0, 0.0))
+    0.25
+    """
+    return dl_dsig(y, z) * dsig_dz(z)
+
+
+def d2l_dz2(y: Numeric, z: Numeric) -> Any:
+    """Curvature d²l/dz² = 2v² + 2(σ - y)·v·(1 - 2σ), with v = σ(1 - σ).
+
+    The first term alone is Gauss-Newton's and never negative. The whole is negative
+    where the margin (2y-1)z is below -ln 2, that is, where the answer gives the
+    target a probability below 1/3: J is not convex.
+
+    Parameters
+    ----------
+    y, z : float or array
+        Target and weighted sum, as in `l`.
+
+    Returns
+    -------
+    float or array
+
+    Examples
+    --------
+    >>> float(d2l_dz2(1, 0.0))
+    0.125
+    """
+    sigma, one_minus_sigma = _sigmoid_pair(z)
+    v = sigma * one_minus_sigma
+    return 2 * v * (v + _residual(y, z) * (one_minus_sigma - sigma))
+
+
+def _sigmoid_pair(z: Numeric) -> tuple[Any, Any]:
+    """σ and 1 - σ. exp(-|z|) cannot overflow, and neither is got by subtraction."""
+    z = np.asarray(z)
+    small = np.exp(-np.abs(z))
+    large = 1 / (1 + small)
+    small = small * large
+    return np.where(z < 0, small, large)[()], np.where(z < 0, large, small)[()]
+
+
+def _residual(y: Numeric, z: Numeric) -> Any:
+    """σ - y as (1 - y)·σ - y·(1 - σ), which for y = 0 and y = 1 subtracts nothing."""
+    sigma, one_minus_sigma = _sigmoid_pair(z)
+    y = np.asarray(y)
+    return (1 - y) * sigma - y * one_minus_sigma
+
+
+def _n_rows(zs: Numeric) -> int:
+    return np.shape(zs)[0] if np.ndim(zs) else 1
+
+
+# --------------------------------------------------- block kernels: sums over many rows
+#
+# A kernel sees one block of m rows and a bank of K neurons with parameters `theta`
+# (d + 1, K), the bias in the last row. It returns sums over its rows, never means:
+# sums add, whatever the sizes of the blocks.
+
+
+class Block(Protocol):
+    """Some rows: X (m, d), dense or sparse, y (m, 1 or K), weight (m, 1 or K) or None."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+
+
+def cost_sums(block: Block, theta: Array) -> tuple[Array]:
+    """Σ weight·l over the block's rows, (K,)."""
+    residual, _ = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
+    return (_sum_of_products(residual, residual, block.weight),)
+
+
+def gradient_sums(block: Block, theta: Array) -> tuple[Array, Array]:
+    """Σ weight·l (K,) and Σ weight·dl/dz·dz/dθ (d + 1, K) over the block's rows."""
+    residual, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
+    cost = _sum_of_products(residual, residual, block.weight)
+    slope *= residual
+    slope *= 2
+    return cost, _back_to_parameters(block, slope)
+
+
+def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[Array]:
+    """Σ weight·d²l/dz²·(dz/dθ·s) dz/dθ over the block's rows, for a direction s each (d + 1, K)."""
+    zs = _weighted_sums(block.X, theta)
+    residual, slope = _residual_and_slope(zs, block.y)
+    residual *= np.tanh(-0.5 * zs)  # 1 - 2σ
+    residual += slope
+    slope *= residual
+    slope *= 2
+    slope *= _weighted_sums(block.X, direction)
+    return (_back_to_parameters(block, slope),)
+
+
+def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
+    """Σ weight·(dz/dθ·s)² over the block's rows (K,): how far a step s moves the z's."""
+    response = _weighted_sums(block.X, direction)
+    return (_sum_of_products(response, response, block.weight),)
+
+
+def squared_norm_sums(block: Block) -> tuple[Array]:
+    """Σ weight·‖dz/dθ‖² over the block's rows, (1,) or (K,)."""
+    squares = block.X.multiply(block.X) if hasattr(block.X, "multiply") else block.X**2
+    norms = np.asarray(squares.sum(axis=1, dtype=np.float64)).reshape(-1, 1) + 1
+    return (norms.sum(axis=0) if block.weight is None else (norms * block.weight).sum(axis=0),)
+
+
+def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
+    """Σ weight·(dz/dθ·s) dz/dθ over the block's rows (d + 1, K)."""
+    return (_back_to_parameters(block, _weighted_sums(block.X, direction)),)
+
+
+def _weighted_sums(X: Any, theta: Array) -> Array:
+    """Twin of `z` for a bank: X W + b, (m, K), in X's precision."""
+    theta = theta.astype(X.dtype, copy=False)
+    zs = X @ theta[:-1]
+    zs += theta[-1]
+    return zs
+
+
+def _residual_and_slope(zs: Array, y: Array) -> tuple[Array, Array]:
+    """Twin of `_residual` and `dsig_dz` that goes through one exponential, in place."""
+    small = np.copysign(zs, -1)
+    np.exp(small, out=small)
+    large = small + 1
+    np.reciprocal(large, out=large)
+    small *= large
+    slope = small * large
+    negative = zs < 0
+    sigma = np.where(negative, small, large)
+    np.copyto(small, large, where=negative)  # now 1 - σ
+    small *= y
+    sigma *= 1 - y
+    sigma -= small
+    return sigma, slope
+
+
+def _sum_of_products(a: Array, b: Array, weight: Array | None) -> Array:
+    if weight is None:
+        return np.einsum("nk,nk->k", a, b, dtype=np.float64)
+    return np.einsum("nk,nk,nk->k", a, b, np.broadcast_to(weight, a.shape), dtype=np.float64)
+
+
+def _back_to_parameters(block: Block, upstream: Array) -> Array:
+    """Σ upstream·dz/dθ: the product with dz/dw = x, and below it with dz/db = 1."""
+    if block.weight is not None:
+        upstream *= block.weight
+    sums = np.empty((block.X.shape[1] + 1, upstream.shape[1]))
+    sums[:-1] = block.X.T @ upstream
+    sums[-1] = upstream.sum(axis=0)
+    return sums

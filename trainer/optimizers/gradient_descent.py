@@ -1,0 +1,16 @@
+"""Gradient descent: one step of fixed length down the slope."""
+
+from dataclasses import dataclass
+
+from trainer.optimizers.base import Array, UpdateRule
+
+
+@dataclass(frozen=True)
+class GradientDescent(UpdateRule):
+    """θ ← θ - η dJ/dθ. With η = 1/L, the default on full batches, J never rises."""
+
+    def update(
+        self, theta: Array, gradient: Array, rate: Array, memory: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Parameters after one update."""
+        return theta - rate * gradient, memory

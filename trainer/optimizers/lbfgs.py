@@ -1,0 +1,134 @@
+"""L-BFGS: the gradients' recent changes stand in for the Hessian."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.optimizers.base import Array, Objective, State
+from trainer.optimizers.line_search import Trial, strong_wolfe
+
+
+@dataclass(frozen=True)
+class LBFGSState(State):
+    """State of L-BFGS: the last pairs (s, y, 1/sᵀy), newest last, and who is stuck.
+
+    A pair whose 1/sᵀy is 0 for a neuron does not count for that neuron.
+    """
+
+    pairs: tuple[tuple[Array, Array, Array], ...]
+    scale: Array
+    """Length of the inverse Hessian before any pair, sᵀy/yᵀy of the newest, (K,)."""
+    stalled: Array
+    """Neurons whose J no step lowers any more, (K,)."""
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS with a strong Wolfe line search, each neuron of a bank by itself.
+
+    Parameters
+    ----------
+    memory_size : int
+        Pairs remembered.
+
+    References
+    ----------
+    Liu and Nocedal, "On the limited memory BFGS method for large scale optimization",
+    Mathematical Programming 45, 1989.
+    """
+
+    memory_size: int = 10
+
+    def init(self, objective: Objective, theta: Array) -> LBFGSState:
+        """State before the first iteration.
+
+        The first direction is down the slope, as long as the bound on J's curvature allows:
+        far enough to matter, never far out into saturation.
+        """
+        J, gradient = objective.value_and_gradient(theta)
+        return LBFGSState(
+            theta=theta,
+            J=J,
+            gradient=gradient,
+            pairs=(),
+            scale=_safe_scale(objective, gradient),
+            stalled=np.zeros(len(J), dtype=bool),
+        )
+
+    def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
+        """State after one line search."""
+        direction = -self._inverse_hessian_product(state)
+        slope = np.sum(direction * state.gradient, axis=0)
+        theta, J, gradient, moved = _search(objective, state, direction, slope)
+
+        s, y = theta - state.theta, gradient - state.gradient
+        curvature = np.sum(s * y, axis=0)
+        square = np.sum(y * y, axis=0)
+        useful = moved & (curvature > np.finfo(float).eps * square)
+        inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=useful)
+        scale = np.divide(curvature, square, out=state.scale.copy(), where=useful)
+        pairs = (*state.pairs, (s, y, inverse))[-self.memory_size :]
+
+        # A search that failed may have been misled by old pairs: forget them and try the
+        # slope itself; a neuron that has none to forget is stuck.
+        failed = ~moved & ~state.stalled
+        stalled = state.stalled | (failed & ~_has_pairs(state))
+        if failed.any():
+            pairs = tuple((s, y, np.where(failed, 0.0, inverse)) for s, y, inverse in pairs)
+            scale = np.where(failed, _safe_scale(objective, state.gradient), scale)
+        return LBFGSState(theta, J, gradient, pairs, scale, stalled)
+
+    def _inverse_hessian_product(self, state: LBFGSState) -> Array:
+        """Two-loop recursion for all neurons at once, (d + 1, K)."""
+        product = state.gradient.copy()
+        weights = []
+        for s, y, inverse in reversed(state.pairs):
+            weight = inverse * np.sum(s * product, axis=0)
+            product -= weight * y
+            weights.append(weight)
+        product *= state.scale
+        for (s, y, inverse), weight in zip(state.pairs, reversed(weights), strict=True):
+            product += s * (weight - inverse * np.sum(y * product, axis=0))
+        return product
+
+
+def _has_pairs(state: LBFGSState) -> Array:
+    counts = np.zeros(len(state.J), dtype=bool)
+    for _, _, inverse in state.pairs:
+        counts |= inverse > 0
+    return counts
+
+
+def _safe_scale(objective: Objective, gradient: Array) -> Array:
+    """Step along -gradient that the bound on J's curvature proves to lower J."""
+    bound = objective.curvature_bound(gradient)
+    square = np.sum(gradient**2, axis=0)
+    return np.divide(square, bound, out=np.ones_like(bound), where=bound > 0)
+
+
+def _search(
+    objective: Objective, state: LBFGSState, direction: Array, slope: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Run the neurons' line searches side by side, each trial of all of them in one pass.
+
+    Returns θ, J and dJ/dθ where the searches ended, and which neurons moved.
+    """
+    searches: dict[int, Generator[float, tuple[float, float], Trial | None]] = {}
+    steps = np.zeros(len(slope))
+    for k in np.flatnonzero(slope < 0).tolist():
+        searches[k] = strong_wolfe(float(state.J[k]), float(slope[k]), step=1.0)
+        steps[k] = next(searches[k])
+    theta, J, gradient, evaluated = state.theta, state.J, state.gradient, np.zeros(len(slope))
+    while searches or np.any(steps != evaluated):
+        evaluated = steps.copy()
+        theta = state.theta + evaluated * direction
+        J, gradient = objective.value_and_gradient(theta)
+        slope = np.sum(gradient * direction, axis=0)
+        for k, search in list(searches.items()):
+            try:
+                steps[k] = search.send((float(J[k]), float(slope[k])))
+            except StopIteration as end:
+                steps[k] = 0.0 if end.value is None else end.value.step
+                del searches[k]
+    return theta, J, gradient, steps > 0

@@ -1,0 +1,107 @@
+"""A step length that satisfies the strong Wolfe conditions, along one direction.
+
+The search is a generator: it yields the step it wants to try and is sent J and its
+slope there. So a bank runs K searches side by side and evaluates all their trial
+steps in one pass over the rows.
+"""
+
+from collections.abc import Generator
+from math import isfinite, sqrt
+from typing import NamedTuple
+
+SUFFICIENT_DECREASE = 1e-4
+CURVATURE = 0.9
+ROUNDING = 1e-14
+"""Costs closer than this, relative to J, are told apart by slope instead."""
+
+
+class Trial(NamedTuple):
+    """A step tried, the cost it leads to, and the slope of J along the direction there."""
+
+    step: float
+    J: float
+    slope: float
+
+
+def strong_wolfe(
+    J: float, slope: float, step: float, max_trials: int = 30
+) -> Generator[float, tuple[float, float], Trial | None]:
+    """Search a step t with J(t) <= J + c₁·t·slope and |slope(t)| <= c₂·|slope|.
+
+    Parameters
+    ----------
+    J, slope : float
+        Cost and its slope along the direction at step 0; the slope is negative.
+    step : float
+        First step to try.
+    max_trials : int
+        Evaluations before the search gives up.
+
+    Yields
+    ------
+    float
+        A step to evaluate; the search expects (J, slope) there to be sent.
+
+    Returns
+    -------
+    Trial or None
+        The step found; else the lowest trial below J; None where there is none.
+
+    References
+    ----------
+    Nocedal and Wright, "Numerical Optimization", 2nd ed., algorithms 3.5 and 3.6; the
+    test by slopes where J's rounding hides the decrease is Hager and Zhang's
+    "approximate Wolfe" condition (SIAM J. Optim., 2005).
+    """
+    start = Trial(0.0, J, slope)
+    low, high = start, None
+    noise = ROUNDING * abs(J)
+    for _ in range(max_trials):
+        trial = Trial(step, *(yield step))
+        flat_enough = abs(trial.slope) <= -CURVATURE * slope
+        if isfinite(trial.J) and flat_enough:
+            if trial.J <= J + SUFFICIENT_DECREASE * step * slope:
+                return trial
+            if trial.J <= J + noise and trial.slope <= (2 * SUFFICIENT_DECREASE - 1) * slope:
+                return trial
+        too_high = trial.J > J + SUFFICIENT_DECREASE * step * slope or trial.J >= low.J
+        hidden = abs(trial.J - low.J) <= noise
+        if not isfinite(trial.J) or (too_high and not (hidden and trial.slope < 0)):
+            high = trial
+        else:
+            if high is None:
+                if trial.slope >= 0:
+                    high = low
+            elif trial.slope * (high.step - low.step) >= 0:
+                high = low
+            low = trial
+        step = _expand(low, start) if high is None else _between(low, high)
+        if high is not None and abs(high.step - low.step) <= 1e-15 * max(high.step, low.step):
+            break
+    return low if low.step > 0 and low.J <= J + noise else None
+
+
+def _expand(low: Trial, start: Trial) -> float:
+    """Beyond the last trial: where the slope's secant hits zero, at 2 to 10 times the step."""
+    gain = low.slope - start.slope
+    secant = low.step * start.slope / -gain if gain > 0 else 10 * low.step
+    return min(max(secant, 2 * low.step), 10 * low.step)
+
+
+def _between(low: Trial, high: Trial) -> float:
+    """Minimum of the cubic through both ends, kept off the ends by a tenth of the bracket."""
+    width = high.step - low.step
+    middle = low.step + width / 2
+    if not (isfinite(high.J) and isfinite(high.slope)):
+        return low.step + width / 10
+    a = low.slope + high.slope - 3 * (high.J - low.J) / width
+    square = a * a - low.slope * high.slope
+    if square < 0:
+        return middle
+    b = sqrt(square) if width > 0 else -sqrt(square)
+    denominator = high.slope - low.slope + 2 * b
+    if denominator == 0:
+        return middle
+    step = high.step - width * (high.slope + b - a) / denominator
+    first, last = sorted((low.step + width / 10, high.step - width / 10))
+    return min(max(step, first), last)

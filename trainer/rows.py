@@ -1,0 +1,130 @@
+"""Where rows come from: blocks of (X, y, weight), behind two verbs.
+
+``map_sum`` runs a kernel on every block and adds the results; ``minibatches``
+offers small random samples that are rows themselves. Nothing else in the trainer
+knows how or where the rows are kept.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Kernel = Callable[..., tuple[Array, ...]]
+
+BLOCK_BYTES = 2**22
+"""Bytes that one block keeps busy: it stays in cache between its forward and backward pass."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows: X (m, d), dense or CSR, y (m, 1 or K), weight (m, 1 or K) or None."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+
+
+class Rows(Protocol):
+    """What the objective asks of a set of rows."""
+
+    n_rows: int
+    n_features: int
+    weight_sum: Array
+    """Sum of the weights, (1,) or (K,)."""
+
+    def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
+
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
+        """Every row once, in random order, `size` at a time (the last batch may be smaller)."""
+
+    def columns(self, index: Array) -> "Rows":
+        """The same rows with the targets and weights of some of the bank's neurons."""
+
+
+class ArrayRows:
+    """Rows in memory, or in a memory map: X is read where it is and never copied.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+        float64 or float32, in C or Fortran order.
+    y : array of shape (n,) or (n, K)
+        Targets in [0, 1]; one column serves every neuron, K columns serve one each.
+    weight : array of shape (n,) or (n, K), optional
+        Weight of each row, not negative; None weighs all rows 1.
+    weight_sum : array, optional
+        What to divide sums by, where that is not the sum of `weight` (mini-batches).
+    """
+
+    def __init__(
+        self, X: Any, y: Array, weight: Array | None = None, weight_sum: Array | None = None
+    ) -> None:
+        self.X = X
+        self.y = _as_columns(y)
+        self.weight = None if weight is None else _as_columns(weight)
+        self.n_rows, self.n_features = X.shape
+        if weight_sum is None:
+            weight_sum = (
+                np.array([float(self.n_rows)])
+                if self.weight is None
+                else self.weight.sum(axis=0, dtype=np.float64)
+            )
+        self.weight_sum = weight_sum
+
+    def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
+        n_neurons = args[0].shape[1] if args else 1
+        row_bytes = self.X.dtype.itemsize * (self.n_features + 4 * n_neurons)
+        size = max(256, BLOCK_BYTES // row_bytes)
+        if size >= self.n_rows:
+            return kernel(Block(self.X, self.y, self.weight), *args)
+        totals: tuple[Array, ...] | None = None
+        for start in range(0, self.n_rows, size):
+            part = slice(start, start + size)
+            weight = None if self.weight is None else self.weight[part]
+            sums = kernel(Block(self.X[part], self.y[part], weight), *args)
+            if totals is None:
+                totals = sums
+            else:
+                for total, new in zip(totals, sums, strict=True):
+                    total += new
+        assert totals is not None
+        return totals
+
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
+        """Every row once, in random order, `size` at a time (the last batch may be smaller).
+
+        A batch divides by its share of the whole weight, not by its own weight: then a
+        batch's gradient is an unbiased estimate of the whole set's.
+        """
+        order = rng.permutation(self.n_rows)
+        for start in range(0, self.n_rows, size):
+            part = order[start : start + size]
+            yield ArrayRows(
+                self.X[part],
+                self.y[part],
+                None if self.weight is None else self.weight[part],
+                self.weight_sum * (len(part) / self.n_rows),
+            )
+
+    def columns(self, index: Array) -> "ArrayRows":
+        """The same rows with the targets and weights of some of the bank's neurons."""
+        return ArrayRows(
+            self.X,
+            _take(self.y, index),
+            None if self.weight is None else _take(self.weight, index),
+            self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index],
+        )
+
+
+def _as_columns(values: Array) -> Array:
+    return values[:, np.newaxis] if values.ndim == 1 else values
+
+
+def _take(values: Array, index: Array) -> Array:
+    return values if values.shape[1] == 1 else values[:, index]
