@@ -16,9 +16,8 @@ Every function takes plain numbers as well as arrays: x may be a number, a batch
 numbers (n,), a batch of rows (n, d); w and b one neuron's, (d,) and a number, or a
 bank of K neurons', (d, K) and (K,).
 
-What depends on σ takes z instead, because σ alone has lost the tail: from z ≈ 36.7
-on ``1 - σ`` is exactly 0 in float64, and a gradient built from it is 0 as well,
-however wrong the neuron is. Both tails are exact here.
+The derivatives by σ and z are asked for at z, because σ alone has lost a tail: from
+z ≈ 36.7 on ``1 - σ`` is exactly 0 in float64. Here both tails are exact.
 """
 
 from typing import Any, Protocol
@@ -77,7 +76,7 @@ def z(x: Numeric, w: Numeric, b: Numeric) -> Any:
 
     Examples
     --------
-    >>> z(1, 0.3, 0.3)
+    >>> float(z(1, 0.3, 0.3))
     0.6
     """
     return np.dot(x, w)[()] + b
@@ -103,15 +102,15 @@ def h(x: Numeric, w: Numeric, b: Numeric) -> Any:
     return sigmoid(z(x, w, b))
 
 
-def l(y: Numeric, z: Numeric) -> Any:
-    """Squared error l = (y - σ(z))².
+def l(y: Numeric, sigma: Numeric) -> Any:
+    """Squared error l = (y - σ)².
 
     Parameters
     ----------
     y : float or array
         Target: 0, 1, or anything between (a soft label).
-    z : float or array
-        Weighted sum.
+    sigma : float or array
+        Answer of the neuron.
 
     Returns
     -------
@@ -119,12 +118,12 @@ def l(y: Numeric, z: Numeric) -> Any:
 
     Examples
     --------
-    >>> float(l(1, z(1, 0.3, 0.3)))
+    >>> float(l(1, h(1, 0.3, 0.3)))
     0.12555945331754728
-    >>> float(l(1, z(1, 0.5, 0.3)))
+    >>> float(l(1, h(1, 0.5, 0.3)))
     0.0961158223520931
     """
-    return _residual(y, z) ** 2
+    return (np.asarray(y) - sigma) ** 2
 
 
 def J(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
@@ -142,21 +141,24 @@ def J(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
     Examples
     --------
     >>> float(J([[1.0], [2.0]], [1, 0], [0.5], 0.3))
-    0.35356155452732126
+    0.35682622146279575
     """
-    return np.mean(l(y, z(x, w, b)), axis=0)
+    loss = l(y, h(x, w, b))
+    return np.sum(loss, axis=0) / _n_rows(loss)
 
 
 # ------------------------------------------------------------ the local derivatives
 
 
 def dl_dsig(y: Numeric, z: Numeric) -> Any:
-    """How the squared error follows the answer: dl/dσ = 2(σ - y).
+    """How the squared error follows the answer: dl/dσ = 2(σ - y), at σ = σ(z).
 
     Parameters
     ----------
-    y, z : float or array
-        Target and weighted sum, as in `l`.
+    y : float or array
+        Target, as in `l`.
+    z : float or array
+        Weighted sum.
 
     Returns
     -------
@@ -243,7 +245,7 @@ def dJ_dw(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
     Examples
     --------
     >>> float(dJ_dw(1, 1, 0.3, 0.3))
-    -0.16213359724271682
+    -0.16213650568147545
     """
     zs = z(x, w, b)
     return np.dot(np.transpose(dz_dw(x)), dl_dsig(y, zs) * dsig_dz(zs)) / _n_rows(zs)
@@ -264,10 +266,10 @@ def dJ_db(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
     Examples
     --------
     >>> float(dJ_db(1, 1, 0.3, 0.3))
-    -0.16213359724271682
+    -0.16213650568147545
     """
     zs = z(x, w, b)
-    return np.mean(dl_dsig(y, zs) * dsig_dz(zs) * dz_db(), axis=0)
+    return np.sum(dl_dsig(y, zs) * dsig_dz(zs) * dz_db(), axis=0) / _n_rows(zs)
 
 
 def backpropagation(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> tuple[Any, Any]:
@@ -287,7 +289,7 @@ def backpropagation(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> tuple[Any
     --------
     >>> dJ_dw, dJ_db = backpropagation(1, 1, 0.5, 0.3)
     >>> float(dJ_dw), float(dJ_db)
-    (-0.13263271513119126, -0.13263271513119126)
+    (-0.13263492931107848, -0.13263492931107848)
     """
     zs = z(x, w, b)
     dJ_dsigma = dl_dsig(y, zs) / _n_rows(zs)
@@ -307,7 +309,7 @@ def dl_dz(y: Numeric, z: Numeric) -> Any:
     Parameters
     ----------
     y, z : float or array
-        Target and weighted sum, as in `l`.
+        Target and weighted sum, as in `dl_dsig`.
 
     Returns
     -------
@@ -331,7 +333,7 @@ def d2l_dz2(y: Numeric, z: Numeric) -> Any:
     Parameters
     ----------
     y, z : float or array
-        Target and weighted sum, as in `l`.
+        Target and weighted sum, as in `dl_dsig`.
 
     Returns
     -------
@@ -363,8 +365,8 @@ def _residual(y: Numeric, z: Numeric) -> Any:
     return (1 - y) * sigma - y * one_minus_sigma
 
 
-def _n_rows(zs: Numeric) -> int:
-    return np.shape(zs)[0] if np.ndim(zs) else 1
+def _n_rows(batch: Numeric) -> int:
+    return np.shape(batch)[0] if np.ndim(batch) else 1
 
 
 # --------------------------------------------------- block kernels: sums over many rows

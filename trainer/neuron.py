@@ -340,6 +340,14 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, X: Any, target: Array, weight: Array | None, random_state: Any
     ) -> tuple[Any, Array, Array | None, Objective]:
         """Split off the rows that early stopping watches."""
+        rows_a_class = np.bincount(target.astype(int)).min()
+        n_held_out = int(np.ceil(self.validation_fraction * len(target)))
+        if rows_a_class < 2 or not 2 <= n_held_out <= len(target) - 2:
+            raise ValueError(
+                "early_stopping needs rows of both classes to hold out and to keep, got "
+                f"n_samples = {len(target)}, {rows_a_class} of the rarer class, with "
+                f"validation_fraction={self.validation_fraction}; give X_val and y_val instead"
+            )
         arrays = [X, target] if weight is None else [X, target, weight]
         parts = train_test_split(
             *arrays,
@@ -390,5 +398,5 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             warnings.warn(
                 f"LogisticNeuron stopped ({termination.reason}): {termination.message}",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.line_search import Trial, strong_wolfe
+from trainer.optimizers.line_search import ROUNDING, Trial, strong_wolfe
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class LBFGSState(State):
     pairs: tuple[tuple[Array, Array, Array], ...]
     scale: Array
     """Length of the inverse Hessian before any pair, sᵀy/yᵀy of the newest, (K,)."""
+    flattest: Array
+    """Smallest gradient norm seen, (K,)."""
+    idle: Array
+    """Iterations in a row that lowered neither J, beyond rounding, nor `flattest`, (K,)."""
     stalled: Array
     """Neurons whose J no step lowers any more, (K,)."""
 
@@ -31,6 +35,8 @@ class LBFGS:
     ----------
     memory_size : int
         Pairs remembered.
+    patience : int
+        Idle iterations, lost in rounding, after which a neuron counts as stalled.
 
     References
     ----------
@@ -39,6 +45,7 @@ class LBFGS:
     """
 
     memory_size: int = 10
+    patience: int = 5
 
     def init(self, objective: Objective, theta: Array) -> LBFGSState:
         """State before the first iteration.
@@ -53,6 +60,8 @@ class LBFGS:
             gradient=gradient,
             pairs=(),
             scale=_safe_scale(objective, gradient),
+            flattest=np.linalg.norm(gradient, axis=0),
+            idle=np.zeros(len(J), dtype=int),
             stalled=np.zeros(len(J), dtype=bool),
         )
 
@@ -70,14 +79,19 @@ class LBFGS:
         scale = np.divide(curvature, square, out=state.scale.copy(), where=useful)
         pairs = (*state.pairs, (s, y, inverse))[-self.memory_size :]
 
+        norm = np.linalg.norm(gradient, axis=0)
+        progress = (J < state.J - ROUNDING * np.abs(J)) | (norm < state.flattest)
+        idle = np.where(progress, 0, state.idle + 1)
+
         # A search that failed may have been misled by old pairs: forget them and try the
         # slope itself; a neuron that has none to forget is stuck.
-        failed = ~moved & ~state.stalled
-        stalled = state.stalled | (failed & ~_has_pairs(state))
+        failed = ~moved
+        stalled = (idle >= self.patience) | (failed & ~_has_pairs(state))
         if failed.any():
             pairs = tuple((s, y, np.where(failed, 0.0, inverse)) for s, y, inverse in pairs)
             scale = np.where(failed, _safe_scale(objective, state.gradient), scale)
-        return LBFGSState(theta, J, gradient, pairs, scale, stalled)
+        flattest = np.minimum(norm, state.flattest)
+        return LBFGSState(theta, J, gradient, pairs, scale, flattest, idle, stalled)
 
     def _inverse_hessian_product(self, state: LBFGSState) -> Array:
         """Two-loop recursion for all neurons at once, (d + 1, K)."""

@@ -58,11 +58,11 @@ def strong_wolfe(
     noise = ROUNDING * abs(J)
     for _ in range(max_trials):
         trial = Trial(step, *(yield step))
-        flat_enough = abs(trial.slope) <= -CURVATURE * slope
-        if isfinite(trial.J) and flat_enough:
+        if abs(trial.slope) <= -CURVATURE * slope:
             if trial.J <= J + SUFFICIENT_DECREASE * step * slope:
                 return trial
-            if trial.J <= J + noise and trial.slope <= (2 * SUFFICIENT_DECREASE - 1) * slope:
+            hidden = abs(trial.J - J) <= noise
+            if hidden and trial.slope <= (2 * SUFFICIENT_DECREASE - 1) * slope:
                 return trial
         too_high = trial.J > J + SUFFICIENT_DECREASE * step * slope or trial.J >= low.J
         hidden = abs(trial.J - low.J) <= noise

@@ -1,0 +1,212 @@
+"""The lesson's numbers, every derivative by two oracles, and the fast twins."""
+
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from trainer import chain_rule as lesson
+from trainer.rows import Block
+
+LESSON = [
+    # w, z, sigma, loss for x = 1, b = 0.3, y = 1
+    (0.3, 0.6, 0.6456563062257954, 0.12555945331754728),
+    (0.5, 0.8, 0.6899744811276125, 0.0961158223520931),
+]
+
+
+@pytest.mark.parametrize(("w", "z", "sigma", "loss"), LESSON)
+def test_lesson_numbers_hold_to_the_last_digit(w, z, sigma, loss):
+    assert lesson.z(1, w, 0.3) == z
+    assert lesson.sigmoid(lesson.z(1, w, 0.3)) == sigma
+    assert lesson.h(1, w, 0.3) == sigma
+    assert lesson.l(1, lesson.h(1, w, 0.3)) == loss
+    assert lesson.J(1, 1, w, 0.3) == loss
+
+
+@pytest.mark.parametrize(("w", "z", "sigma", "loss"), LESSON)
+def test_lesson_derivatives_are_the_product_written_out(w, z, sigma, loss):
+    expected = 2 * (sigma - 1) * sigma * (1 - sigma) * 1
+    assert lesson.dl_dsig(1, z) == pytest.approx(2 * (sigma - 1), rel=1e-14)
+    assert lesson.dsig_dz(z) == pytest.approx(sigma * (1 - sigma), rel=1e-14)
+    assert lesson.dz_dw(1) == 1
+    assert lesson.dz_db() == 1
+    assert lesson.dJ_dw(1, 1, w, 0.3) == pytest.approx(expected, rel=1e-14)
+    assert lesson.dJ_db(1, 1, w, 0.3) == pytest.approx(expected, rel=1e-14)
+
+
+def batch(kind):
+    rng = np.random.default_rng(7)
+    n, d, K = 40, 3, 4
+    y = rng.random(n)
+    y[:20] = rng.random(20) < 0.5
+    if kind == "numbers":
+        return rng.normal(size=n), y, 0.7, -0.2
+    X = rng.normal(size=(n, d))
+    if kind == "one neuron":
+        return X, y, rng.normal(size=d), 0.3
+    return X, y[:, None], rng.normal(size=(d, K)), rng.normal(size=K)
+
+
+KINDS = ["numbers", "one neuron", "bank"]
+
+
+def central_difference(function, at, step=1e-5):
+    """dJ/dat by value, one component at a time; the bank's neurons do not mix."""
+    at = np.array(at, dtype=float)
+    result = np.empty_like(at)
+    for index in np.ndindex(at.shape):
+        ahead, behind = at.copy(), at.copy()
+        ahead[index] += step
+        behind[index] -= step
+        slope = (np.asarray(function(ahead)) - np.asarray(function(behind))) / (2 * step)
+        result[index] = slope if slope.ndim == 0 else slope[index[-1]]
+    return result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_meet_finite_differences(kind):
+    x, y, w, b = batch(kind)
+    by_w = central_difference(lambda w: lesson.J(x, y, w, b), w)
+    by_b = central_difference(lambda b: lesson.J(x, y, w, b), b)
+    np.testing.assert_allclose(lesson.dJ_dw(x, y, w, b), by_w, rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(lesson.dJ_db(x, y, w, b), by_b, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_product_of_three_is_backpropagation(kind):
+    x, y, w, b = batch(kind)
+    dJ_dw, dJ_db = lesson.backpropagation(x, y, w, b)
+    np.testing.assert_allclose(dJ_dw, lesson.dJ_dw(x, y, w, b), rtol=1e-13, atol=1e-17)
+    np.testing.assert_allclose(dJ_db, lesson.dJ_db(x, y, w, b), rtol=1e-13, atol=1e-17)
+    assert np.shape(dJ_dw) == np.shape(w)
+    assert np.shape(dJ_db) == np.shape(b)
+
+
+Z_FAR = np.concatenate([np.linspace(-700, 700, 281), np.linspace(-12, 12, 241) + 0.013])
+
+
+def exact(y, z):
+    """dl/dz and d²l/dz² with 50 digits."""
+    with mpmath.workdps(50):
+        y, z = mpmath.mpf(float(y)), mpmath.mpf(float(z))
+        sigma = 1 / (1 + mpmath.exp(-z))
+        one_minus = 1 / (1 + mpmath.exp(z))
+        v = sigma * one_minus
+        # σ - y, without the 50 digits' own cancellation at |z| = 700
+        residual = -one_minus if y == 1 else sigma - y
+        first = 2 * residual * v
+        second = 2 * v * (v + residual * (one_minus - sigma))
+        return first, second
+
+
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_derivatives_by_z_meet_fifty_digits_on_both_tails(y):
+    smallest = np.finfo(float).tiny
+    margin = (2 * y - 1) * Z_FAR
+    away_from_zero = np.abs(margin + np.log(2)) > 0.01
+    compared = 0
+    for z, ours_1, ours_2, compare in zip(
+        Z_FAR, lesson.dl_dz(y, Z_FAR), lesson.d2l_dz2(y, Z_FAR), away_from_zero, strict=True
+    ):
+        for ours, true in zip((ours_1, ours_2), exact(y, z), strict=True):
+            if abs(true) < smallest:
+                assert abs(ours) <= smallest  # what float64 cannot hold
+            elif compare:
+                assert abs((mpmath.mpf(float(ours)) - true) / true) <= 1e-13, z
+                compared += 1
+    assert compared > 700
+
+
+@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+def test_derivatives_by_z_meet_finite_differences(y):
+    z, step = np.linspace(-8, 8, 101), 1e-5
+    slope = (lesson.l(y, lesson.sigmoid(z + step)) - lesson.l(y, lesson.sigmoid(z - step))) / (2 * step)
+    bend = (lesson.dl_dz(y, z + step) - lesson.dl_dz(y, z - step)) / (2 * step)
+    np.testing.assert_allclose(lesson.dl_dz(y, z), slope, atol=1e-9)
+    np.testing.assert_allclose(lesson.d2l_dz2(y, z), bend, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_no_warning_and_right_limits_far_out(dtype):
+    z = np.array([-1e4, 1e4], dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert lesson.sigmoid(z).tolist() == [0.0, 1.0]
+        assert lesson.l(1, lesson.sigmoid(z)).tolist() == [1.0, 0.0]
+        for derivative in (lesson.dl_dz, lesson.d2l_dz2):
+            assert derivative(1, z).tolist() == [0.0, 0.0]
+        assert lesson.dsig_dz(z).tolist() == [0.0, 0.0]
+
+
+def test_extremes_are_the_published_ones():
+    z = np.linspace(-6, 6, 1_200_001)
+    assert np.abs(lesson.dl_dz(1, z)).max() == pytest.approx(8 / 27, rel=1e-9)
+    curvature = lesson.d2l_dz2(1, z)
+    assert curvature.max() == pytest.approx(lesson.MAX_CURVATURE, rel=1e-9)
+    assert z[curvature.argmax()] == pytest.approx(0.465663, abs=1e-4)
+    assert curvature.min() == pytest.approx(-0.12020440, rel=1e-7)
+    assert z[curvature.argmin()] == pytest.approx(-1.851958, abs=1e-4)
+    assert (curvature < 0).sum() == (z < -np.log(2)).sum()
+
+
+# ------------------------------------------------------------------ the fast twins
+
+
+@pytest.fixture(params=["dense", "sparse"])
+def block_and_bank(request):
+    rng = np.random.default_rng(3)
+    m, d, K = 50, 4, 3
+    X = rng.normal(size=(m, d)) * (rng.random((m, d)) < 0.6)
+    y = np.where(rng.random((m, K)) < 0.5, rng.integers(0, 2, (m, K)), rng.random((m, K)))
+    weight = rng.random((m, 1))
+    theta = 3 * rng.normal(size=(d + 1, K))
+    kept = csr_array(X) if request.param == "sparse" else X
+    return Block(kept, y, weight), X, theta
+
+
+def test_gradient_kernel_is_the_lesson(block_and_bank):
+    block, X, theta = block_and_bank
+    w, b = theta[:-1], theta[-1]
+    z = lesson.z(X, w, b)
+    upstream = block.weight * lesson.dl_dz(block.y, z)
+    cost, gradient = lesson.gradient_sums(block, theta)
+    np.testing.assert_allclose(cost, (block.weight * lesson.l(block.y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(gradient[:-1], X.T @ upstream, rtol=1e-12)
+    np.testing.assert_allclose(gradient[-1], upstream.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(lesson.cost_sums(block, theta)[0], cost, rtol=1e-15)
+
+
+def test_unweighted_gradient_kernel_is_backpropagation(block_and_bank):
+    block, X, theta = block_and_bank
+    dJ_dw, dJ_db = lesson.backpropagation(X, block.y, theta[:-1], theta[-1])
+    _, sums = lesson.gradient_sums(Block(block.X, block.y, None), theta)
+    np.testing.assert_allclose(sums / len(X), np.vstack([dJ_dw, dJ_db]), rtol=1e-12)
+
+
+def test_curvature_kernels_are_the_lesson(block_and_bank):
+    block, X, theta = block_and_bank
+    direction = np.random.default_rng(5).normal(size=theta.shape)
+    z = lesson.z(X, theta[:-1], theta[-1])
+    response = X @ direction[:-1] + direction[-1]
+    X1 = np.hstack([X, np.ones((len(X), 1))])
+    upstream = block.weight * lesson.d2l_dz2(block.y, z) * response
+    (product,) = lesson.hessian_product_sums(block, theta, direction)
+    np.testing.assert_allclose(product, X1.T @ upstream, rtol=1e-11)
+    (squares,) = lesson.squared_response_sums(block, direction)
+    np.testing.assert_allclose(squares, (block.weight * response**2).sum(axis=0), rtol=1e-12)
+    (gram,) = lesson.gram_product_sums(block, direction)
+    np.testing.assert_allclose(gram, X1.T @ (block.weight * response), rtol=1e-11)
+    (norms,) = lesson.squared_norm_sums(block)
+    np.testing.assert_allclose(norms, (block.weight * (X1**2).sum(1)[:, None]).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_gradient_kernel_keeps_both_tails(y):
+    for z in (-700.0, -300.0, -40.0, 40.0, 300.0):
+        block = Block(np.ones((1, 1)), np.array([[y]]), None)
+        _, gradient = lesson.gradient_sums(block, np.array([[0.0], [z]]))
+        true = float(exact(y, z)[0])
+        assert gradient[1, 0] == pytest.approx(true, rel=1e-13, abs=np.finfo(float).tiny)

@@ -1,0 +1,137 @@
+"""J, dJ and d²J of a bank: by value, in blocks, one by one, weighted, sparse."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from trainer import rows as rows_module
+from trainer.objective import Objective
+from trainer.rows import ArrayRows
+
+
+def problem(K=3, n=60, d=4, weighted=True):
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(n, d))
+    y = (rng.random((n, K)) < 0.4).astype(float)
+    weight = rng.random((n, K)) if weighted else None
+    theta = rng.normal(size=(d + 1, K))
+    alpha = np.linspace(0.01, 0.3, K)
+    return X, y, weight, theta, alpha
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_gradient_and_hessian_meet_finite_differences(fit_intercept):
+    X, y, weight, theta, alpha = problem()
+    objective = Objective(ArrayRows(X, y, weight), alpha, fit_intercept)
+    direction = np.random.default_rng(1).normal(size=theta.shape)
+    if not fit_intercept:
+        direction[-1] = 0
+    step = 1e-5
+    J_ahead, dJ_ahead = objective.value_and_gradient(theta + step * direction)
+    J_behind, dJ_behind = objective.value_and_gradient(theta - step * direction)
+    J, dJ = objective.value_and_gradient(theta)
+    np.testing.assert_allclose(
+        (dJ * direction).sum(axis=0), (J_ahead - J_behind) / (2 * step), rtol=1e-7
+    )
+    np.testing.assert_allclose(
+        objective.hessian_product(theta, direction),
+        (dJ_ahead - dJ_behind) / (2 * step),
+        rtol=1e-6,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(objective.value(theta), J, rtol=1e-15)
+    if not fit_intercept:
+        assert (dJ[-1] == 0).all()
+
+
+def test_cost_is_the_weighted_mean_plus_the_penalty_on_w_alone():
+    X, y, weight, theta, alpha = problem()
+    sigma = 1 / (1 + np.exp(-(X @ theta[:-1] + theta[-1])))
+    expected = np.average((y - sigma) ** 2, axis=0, weights=weight)
+    expected += alpha / 2 * (theta[:-1] ** 2).sum(axis=0)
+    got = Objective(ArrayRows(X, y, weight), alpha).value(theta)
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_are_the_whole(monkeypatch, sparse, order):
+    X, y, weight, theta, alpha = problem(n=2000)
+    X = csr_array(X) if sparse else np.asarray(X, order=order)
+    objective = Objective(ArrayRows(X, y, weight), alpha)
+    whole = objective.value_and_gradient(theta)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)  # the smallest blocks there are
+    in_blocks = objective.value_and_gradient(theta)
+    again = objective.value_and_gradient(theta)
+    for a, b, c in zip(whole, in_blocks, again, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)
+        np.testing.assert_array_equal(b, c)
+
+
+def test_bank_is_its_neurons_one_at_a_time():
+    X, y, weight, theta, alpha = problem()
+    bank = Objective(ArrayRows(X, y, weight), alpha)
+    J, dJ = bank.value_and_gradient(theta)
+    for k in range(theta.shape[1]):
+        one = Objective(ArrayRows(X, y[:, k], weight[:, k]), alpha[k])
+        J_k, dJ_k = one.value_and_gradient(theta[:, [k]])
+        np.testing.assert_allclose(J[[k]], J_k, rtol=1e-13)
+        np.testing.assert_allclose(dJ[:, [k]], dJ_k, rtol=1e-11, atol=1e-16)
+        np.testing.assert_allclose(bank.lipschitz()[[k]], one.lipschitz(), rtol=1e-12)
+        part = bank.columns(np.array([k])).value_and_gradient(theta[:, [k]])
+        np.testing.assert_allclose(part[1], dJ_k, rtol=1e-12, atol=1e-16)
+
+
+def test_weights_are_repeated_rows():
+    X, y, _, theta, alpha = problem()
+    counts = np.random.default_rng(2).integers(0, 4, len(X))
+    weighted = Objective(ArrayRows(X, y, counts.astype(float)), alpha)
+    repeated = Objective(ArrayRows(X.repeat(counts, axis=0), y.repeat(counts, axis=0)), alpha)
+    for a, b in zip(
+        weighted.value_and_gradient(theta), repeated.value_and_gradient(theta), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(weighted.lipschitz(), repeated.lipschitz(), rtol=1e-12)
+    np.testing.assert_allclose(weighted.mean_square_row(), repeated.mean_square_row(), rtol=1e-12)
+    np.testing.assert_allclose(
+        weighted.curvature_bound(theta), repeated.curvature_bound(theta), rtol=1e-12
+    )
+
+
+def test_float32_answers_to_its_precision():
+    X, y, weight, theta, alpha = problem(n=5000)
+    J, dJ = Objective(ArrayRows(X, y, weight), alpha).value_and_gradient(theta)
+    single = ArrayRows(X.astype("f4"), y.astype("f4"), weight.astype("f4"))
+    J_single, dJ_single = Objective(single, alpha).value_and_gradient(theta)
+    assert dJ_single.dtype == np.float64
+    np.testing.assert_allclose(J_single, J, rtol=1e-6)
+    np.testing.assert_allclose(dJ_single, dJ, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [500, 1])
+def test_lipschitz_is_the_largest_eigenvalue_and_bounds_all_curvature(monkeypatch, limit):
+    monkeypatch.setattr("trainer.objective.EXACT_EIGENVALUE_LIMIT", limit)
+    X, y, _, theta, _ = problem(K=1)
+    objective = Objective(ArrayRows(X, y), 0.1)
+    X1 = np.hstack([X, np.ones((len(X), 1))])
+    by_svd = 0.15405857 * np.linalg.svd(X1, compute_uv=False)[0] ** 2 / len(X) + 0.1
+    assert objective.lipschitz()[0] == pytest.approx(by_svd, rel=2e-5)
+    assert objective.lipschitz()[0] >= by_svd * (1 - 1e-7)
+    bound = objective.curvature_bound(theta)
+    for scale in (0.1, 1, 3):
+        curvature = (theta * objective.hessian_product(scale * theta, theta)).sum()
+        assert curvature <= bound[0] <= objective.lipschitz()[0] * (theta**2).sum()
+
+
+def test_minibatches_hold_every_row_once_and_average_to_the_whole():
+    X, y, weight, theta, alpha = problem(n=50)
+    objective = Objective(ArrayRows(X, y, weight), alpha)
+    batches = list(objective.minibatches(np.random.default_rng(0), 16))
+    seen = np.vstack([batch.rows.X for batch in batches])
+    assert [len(batch.rows.X) for batch in batches] == [16, 16, 16, 2]
+    np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(X, axis=0))
+    shares = [len(batch.rows.X) / 50 for batch in batches]
+    mean = sum(s * b.value_and_gradient(theta)[1] for s, b in zip(shares, batches, strict=True))
+    np.testing.assert_allclose(mean, objective.value_and_gradient(theta)[1], rtol=1e-12)
+    other = next(objective.minibatches(np.random.default_rng(1), 16))
+    assert not np.array_equal(other.rows.X, batches[0].rows.X)
