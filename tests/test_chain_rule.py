@@ -123,7 +123,9 @@ def test_derivatives_by_z_meet_fifty_digits_on_both_tails(y):
 @pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
 def test_derivatives_by_z_meet_finite_differences(y):
     z, step = np.linspace(-8, 8, 101), 1e-5
-    slope = (lesson.l(y, lesson.sigmoid(z + step)) - lesson.l(y, lesson.sigmoid(z - step))) / (2 * step)
+    slope = (lesson.l(y, lesson.sigmoid(z + step)) - lesson.l(y, lesson.sigmoid(z - step))) / (
+        2 * step
+    )
     bend = (lesson.dl_dz(y, z + step) - lesson.dl_dz(y, z - step)) / (2 * step)
     np.testing.assert_allclose(lesson.dl_dz(y, z), slope, atol=1e-9)
     np.testing.assert_allclose(lesson.d2l_dz2(y, z), bend, atol=1e-9)
@@ -173,7 +175,9 @@ def test_gradient_kernel_is_the_lesson(block_and_bank):
     z = lesson.z(X, w, b)
     upstream = block.weight * lesson.dl_dz(block.y, z)
     cost, gradient = lesson.gradient_sums(block, theta)
-    np.testing.assert_allclose(cost, (block.weight * lesson.l(block.y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(
+        cost, (block.weight * lesson.l(block.y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13
+    )
     np.testing.assert_allclose(gradient[:-1], X.T @ upstream, rtol=1e-12)
     np.testing.assert_allclose(gradient[-1], upstream.sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(lesson.cost_sums(block, theta)[0], cost, rtol=1e-15)

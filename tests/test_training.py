@@ -97,9 +97,7 @@ def test_divergence_keeps_the_last_good_step(cancer, optimizer):
 
 
 def test_divergence_to_infinity_is_caught_without_a_warning(cancer):
-    _, result = run(
-        *cancer, alpha=1.0, optimizer="gradient_descent", rule={"learning_rate": 1e300}
-    )
+    _, result = run(*cancer, alpha=1.0, optimizer="gradient_descent", rule={"learning_rate": 1e300})
     assert result.terminations[0].reason == "diverged"
     assert np.isfinite(result.theta).all()
 
@@ -111,9 +109,7 @@ def test_one_neuron_may_diverge_while_another_finishes(cancer):
     start = np.full((31, 2), 0.01)
     result = train(objective, rule, start, max_iter=5000, tol=1e-5)
     assert [end.reason for end in result.terminations] == ["gradient", "diverged"]
-    alone = train(
-        Objective(ArrayRows(X, y), 1e-2), rule, start[:, :1], max_iter=5000, tol=1e-5
-    )
+    alone = train(Objective(ArrayRows(X, y), 1e-2), rule, start[:, :1], max_iter=5000, tol=1e-5)
     np.testing.assert_allclose(result.theta[:, :1], alone.theta, rtol=1e-9)
 
 
