@@ -399,16 +399,28 @@ def gradient_sums(block: Block, theta: Array) -> tuple[Array, Array]:
     return cost, _back_to_parameters(block, slope)
 
 
+def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
+    """The sums of `gradient_sums`, and Σ weight·d²l/dz²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
+    zs = _weighted_sums(block.X, theta)
+    residual, slope = _residual_and_slope(zs, block.y)
+    cost = _sum_of_products(residual, residual, block.weight)
+    curvature = _curvature(zs, residual, slope)
+    slope *= residual
+    slope *= 2
+    return cost, _back_to_parameters(block, slope), _outer_products(block, curvature)
+
+
+def gram_sums(block: Block) -> tuple[Array]:
+    """Σ weight·(dz/dθ)(dz/dθ)ᵀ over the block's rows, (d + 1, d + 1, 1 or K)."""
+    return (_outer_products(block, np.ones((len(block.y), 1), dtype=block.X.dtype)),)
+
+
 def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[Array]:
     """Σ weight·d²l/dz²·(dz/dθ·s) dz/dθ over the block's rows, for a direction s each (d + 1, K)."""
     zs = _weighted_sums(block.X, theta)
-    residual, slope = _residual_and_slope(zs, block.y)
-    residual *= np.tanh(-0.5 * zs)  # 1 - 2σ
-    residual += slope
-    slope *= residual
-    slope *= 2
-    slope *= _weighted_sums(block.X, direction)
-    return (_back_to_parameters(block, slope),)
+    upstream = _curvature(zs, *_residual_and_slope(zs, block.y))
+    upstream *= _weighted_sums(block.X, direction)
+    return (_back_to_parameters(block, upstream),)
 
 
 def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
@@ -454,6 +466,16 @@ def _residual_and_slope(zs: Array, y: Array) -> tuple[Array, Array]:
     return sigma, slope
 
 
+def _curvature(zs: Array, residual: Array, slope: Array) -> Array:
+    """Twin of `d2l_dz2` for a residual and a slope at hand."""
+    curvature = np.tanh(-0.5 * zs)  # 1 - 2σ
+    curvature *= residual
+    curvature += slope
+    curvature *= slope
+    curvature *= 2
+    return curvature
+
+
 def _sum_of_products(a: Array, b: Array, weight: Array | None) -> Array:
     if weight is None:
         return np.einsum("nk,nk->k", a, b, dtype=np.float64)
@@ -467,4 +489,20 @@ def _back_to_parameters(block: Block, upstream: Array) -> Array:
     sums = np.empty((block.X.shape[1] + 1, upstream.shape[1]))
     sums[:-1] = block.X.T @ upstream
     sums[-1] = upstream.sum(axis=0)
+    return sums
+
+
+def _outer_products(block: Block, factor: Array) -> Array:
+    """Σ weight·factor·(dz/dθ)(dz/dθ)ᵀ, one matrix for each column of weight·factor."""
+    if block.weight is not None:
+        factor = factor * block.weight
+    X, d = block.X, block.X.shape[1]
+    sums = np.empty((d + 1, d + 1, factor.shape[1]))
+    for k in range(factor.shape[1]):
+        if isinstance(X, np.ndarray):
+            sums[:-1, :-1, k] = X.T @ (X * factor[:, k : k + 1])
+        else:
+            sums[:-1, :-1, k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
+    sums[:-1, -1] = sums[-1, :-1] = X.T @ factor
+    sums[-1, -1] = factor.sum(axis=0)
     return sums

@@ -50,6 +50,23 @@ class Objective:
         cost, sums = self.rows.map_sum(chain_rule.gradient_sums, theta)
         return self._with_penalty(cost, theta), self._derivative(sums, theta)
 
+    def value_gradient_hessian(self, theta: Array) -> tuple[Array, Array, Array]:
+        """J (K,), dJ/dθ (d + 1, K) and d²J/dθ² (d + 1, d + 1, K), in one pass over the rows."""
+        cost, sums, hessian = self.rows.map_sum(chain_rule.hessian_sums, theta)
+        hessian /= self.rows.weight_sum
+        diagonal = np.arange(self.rows.n_features)
+        hessian[diagonal, diagonal] += self.alpha
+        return (
+            self._with_penalty(cost, theta),
+            self._derivative(sums, theta),
+            self._bias_held(hessian),
+        )
+
+    def gram(self) -> Array:
+        """Mean of x̃x̃ᵀ (d + 1, d + 1, 1 or K): sᵀGs is the mean square that a step s moves z."""
+        (sums,) = self.rows.map_sum(chain_rule.gram_sums)
+        return self._bias_held(sums / self.rows.weight_sum)
+
     def hessian_product(self, theta: Array, direction: Array) -> Array:
         """d²J/dθ² · s for a direction s (d + 1, K) of each neuron, in one pass."""
         direction = self._without_intercept(direction)
@@ -113,6 +130,11 @@ class Objective:
             return direction
         return np.vstack([direction[:-1], np.zeros_like(direction[-1:])])
 
+    def _bias_held(self, matrix: Array) -> Array:
+        if not self.fit_intercept:
+            matrix[-1] = matrix[:, -1] = 0
+        return matrix
+
     def _largest_gram_eigenvalue(self, column: Array) -> float:
         rows = self.rows.columns(column)
 
@@ -123,7 +145,8 @@ class Objective:
 
         size = self.rows.n_features + 1
         if size <= EXACT_EIGENVALUE_LIMIT:
-            return float(np.linalg.eigvalsh(gram_product(np.eye(size)))[-1])
+            (gram,) = rows.map_sum(chain_rule.gram_sums)
+            return float(np.linalg.eigvalsh(self._bias_held(gram)[..., 0])[-1])
         operator = LinearOperator((size, size), matvec=gram_product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(size)
         # Lanczos comes from below, to a relative 1e-6: the last factor keeps 1/L a safe step.

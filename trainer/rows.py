@@ -6,17 +6,24 @@ knows how or where the rows are kept.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
 
 BLOCK_BYTES = 2**22
 """Bytes that one block keeps busy: it stays in cache between its forward and backward pass."""
+
+N_THREADS = cpu_count()
+"""Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +90,27 @@ class ArrayRows:
         size = max(256, BLOCK_BYTES // row_bytes)
         if size >= self.n_rows:
             return kernel(Block(self.X, self.y, self.weight), *args)
-        totals: tuple[Array, ...] | None = None
-        for start in range(0, self.n_rows, size):
-            part = slice(start, start + size)
+        starts = range(0, self.n_rows, size)
+        if len(starts) < 4 * N_THREADS:
+            return self._add_blocks(kernel, args, starts)
+        shares = [
+            starts[i * len(starts) // N_THREADS : (i + 1) * len(starts) // N_THREADS]
+            for i in range(N_THREADS)
+        ]
+        with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
+            parts = list(pool.map(partial(self._add_blocks, kernel, args), shares))
+        return _add(parts)
+
+    def _add_blocks(
+        self, kernel: Kernel, args: tuple[Array, ...], starts: range
+    ) -> tuple[Array, ...]:
+        """Sums over the blocks that begin at `starts`, one after the other."""
+        totals: tuple[Array, ...] = ()
+        for start in starts:
+            part = slice(start, start + starts.step)
             weight = None if self.weight is None else self.weight[part]
             sums = kernel(Block(self.X[part], self.y[part], weight), *args)
-            if totals is None:
-                totals = sums
-            else:
-                for total, new in zip(totals, sums, strict=True):
-                    total += new
-        assert totals is not None
+            totals = _add([totals, sums]) if totals else sums
         return totals
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
@@ -120,6 +137,20 @@ class ArrayRows:
             None if self.weight is None else _take(self.weight, index),
             self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index],
         )
+
+
+def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Add sums to the first part's, in place and in order."""
+    totals = parts[0]
+    for sums in parts[1:]:
+        for total, more in zip(totals, sums, strict=True):
+            total += more
+    return totals
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _as_columns(values: Array) -> Array:

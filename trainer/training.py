@@ -216,23 +216,22 @@ class _Run:
 
     def _append(self, entries: list[Array], values: Array) -> None:
         """A new entry: `values` of the neurons still working, the last values of the others."""
-        entry = entries[-1].copy() if entries else np.empty(self.theta.shape[1])
-        entry[self.working] = values
-        entries.append(entry)
+        if self.n_iter:
+            entry = entries[-1].copy()
+            entry[self.working] = values
+            values = entry
+        entries.append(values)
 
     def _finish_where_done(self) -> None:
         working = self.working
-        nothing = np.zeros(len(working), dtype=bool)
-        no_gain = nothing
+        reasons = {"gradient": self.history.gradient_max[-1][working] <= self.tol}
         if self.patience is not None:
-            no_gain = self.n_iter - self.best_iter[working] >= self.patience
-        reasons = {
-            "gradient": self.history.gradient_max[-1][working] <= self.tol,
-            "early_stopping": no_gain,
-            "plateau": getattr(self.state, "stalled", nothing),
-            "max_iter": np.full(len(working), self.n_iter >= self.max_iter),
-        }
-        done = nothing
+            reasons["early_stopping"] = self.n_iter - self.best_iter[working] >= self.patience
+        if hasattr(self.state, "stalled"):
+            reasons["plateau"] = self.state.stalled
+        if self.n_iter >= self.max_iter:
+            reasons["max_iter"] = np.ones(len(working), dtype=bool)
+        done = np.zeros(len(working), dtype=bool)
         for reason, applies in reasons.items():
             for k in working[applies & ~done]:
                 if self.patience is not None:

@@ -6,15 +6,17 @@ from trainer.optimizers.gradient_descent import GradientDescent
 from trainer.optimizers.lbfgs import LBFGS
 from trainer.optimizers.momentum import Momentum
 from trainer.optimizers.nesterov import Nesterov
+from trainer.optimizers.newton import Newton
 from trainer.optimizers.normalized_gradient_descent import NormalizedGradientDescent
 
-OPTIMIZERS: dict[str, type[UpdateRule] | type[LBFGS]] = {
+OPTIMIZERS: dict[str, type[UpdateRule] | type[LBFGS] | type[Newton]] = {
     "gradient_descent": GradientDescent,
     "momentum": Momentum,
     "nesterov": Nesterov,
     "adam": Adam,
     "normalized_gradient_descent": NormalizedGradientDescent,
     "lbfgs": LBFGS,
+    "newton": Newton,
 }
 
 __all__ = ["OPTIMIZERS", "Optimizer", "State", "UpdateRule"]

@@ -1,0 +1,301 @@
+"""Pictures of a trained neuron: its loss curve, its calibration, its decision boundary.
+
+Matplotlib is imported on first use. A function that is not given an Axes makes a figure of
+its own, without pyplot, so nothing stays open; the Axes it returns knows it: `ax.figure`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.calibration import CalibrationDisplay
+from sklearn.inspection import DecisionBoundaryDisplay
+
+# Okabe and Ito's colours, told apart by colour-blind eyes too, each with its marker.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+MARKERS = ("o", "^", "s", "D")
+GREY = "#555555"
+
+STOPPED = {
+    "gradient": "gradient within tol",
+    "max_iter": "max_iter reached",
+    "early_stopping": "no gain on the rows held out",
+    "plateau": "no step lowers J",
+    "diverged": "diverged",
+    "interrupted": "interrupted",
+}
+
+
+class LossCurveDisplay:
+    """The cost J against the iteration, with the point where training stopped.
+
+    J has a log scale where it falls by more than a factor of ten, the iterations where
+    there are more than 200.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_iter + 1,)
+        J on the training rows, before the first iteration and after each.
+    validation_curve : array-like of shape (n_iter + 1,), optional
+        The same on rows held out.
+    reason : str, optional
+        Why training stopped; a key of `STOPPED` or any words.
+    kept : int, optional
+        The iteration whose parameters were kept, if not the last.
+    name : str, optional
+        Title of the picture.
+    validation_name : str, default="rows held out"
+        What to call the rows held out.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where the curve was drawn.
+    figure_ : matplotlib Figure
+        The figure it belongs to.
+    """
+
+    def __init__(
+        self,
+        loss_curve: npt.ArrayLike,
+        validation_curve: npt.ArrayLike | None = None,
+        *,
+        reason: str | None = None,
+        kept: int | None = None,
+        name: str | None = None,
+        validation_name: str = "rows held out",
+    ) -> None:
+        self.loss_curve = np.asarray(loss_curve)
+        self.validation_curve = None if validation_curve is None else np.asarray(validation_curve)
+        self.reason = reason
+        self.kept = kept
+        self.name = name
+        self.validation_name = validation_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        ax: Any = None,
+        name: str | None = None,
+        validation_name: str = "rows held out",
+    ) -> Self:
+        """Draw the loss curve of a fitted neuron.
+
+        Parameters
+        ----------
+        estimator : LogisticNeuron or Pipeline that ends with one
+            Fitted.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        name : str, optional
+            Title of the picture.
+        validation_name : str, default="rows held out"
+            What to call the rows held out.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        neuron = estimator[-1] if hasattr(estimator, "steps") else estimator
+        reason = neuron.termination_.reason
+        kept = None
+        if neuron.early_stopping and reason != "diverged":
+            kept = int(np.argmin(neuron.validation_curve_))
+        elif reason == "interrupted":
+            kept = int(np.argmin(neuron.loss_curve_))
+        display = cls(
+            neuron.loss_curve_,
+            neuron.validation_curve_,
+            reason=reason,
+            kept=kept,
+            name=name,
+            validation_name=validation_name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        ax = _axes(ax)
+        curves = {"training rows": self.loss_curve}
+        if self.validation_curve is not None:
+            curves[self.validation_name] = self.validation_curve
+        last = len(self.loss_curve) - 1
+        few = MARKERS[0] if last <= 40 else None
+        for (label, curve), colour, dash in zip(
+            curves.items(), COLOURS, ("solid", "dashed"), strict=False
+        ):
+            ax.plot(
+                np.arange(last + 1), curve, dash, color=colour, label=label, marker=few, ms=3, lw=1.8
+            )
+        _scale_loss_axes(ax, np.concatenate(list(curves.values())), last)
+
+        if self.kept not in (None, last):
+            ax.axvline(self.kept, color=GREY, lw=1, ls="dashed", label=f"kept: {self.kept}")
+        if self.reason is not None:
+            ax.axvline(last, color=GREY, lw=1, ls="dotted")
+            ax.plot(
+                last,
+                self.loss_curve[-1],
+                marker="D",
+                ms=7,
+                mfc="white",
+                mec=GREY,
+                mew=1.5,
+                ls="none",
+                zorder=3,
+                label=f"stopped at {last}: {STOPPED.get(self.reason, self.reason)}",
+            )
+        ax.set(xlabel="iteration", ylabel="cost J (mean squared error + penalty)")
+        if self.name:
+            ax.set_title(self.name, loc="left")
+        ax.grid(color="0.9", lw=0.8)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def plot_calibration(
+    y: npt.ArrayLike,
+    probabilities: Mapping[str, npt.ArrayLike],
+    *,
+    pos_label: Any = None,
+    n_bins: int = 10,
+    ax: Any = None,
+) -> Any:
+    """Draw predicted probabilities against observed frequencies, and how many rows each rests on.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, of two classes.
+    probabilities : mapping of str to array-like of shape (n_samples,)
+        For each model's name the probabilities it gives `pos_label`.
+    pos_label : object, optional
+        The label they are the probabilities of; the greater one by default.
+    n_bins : int, default=10
+        Bins of equal width between 0 and 1.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a figure. The counts stand in axes of their own beneath.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    y = np.asarray(y)
+    pos_label = np.max(y) if pos_label is None else pos_label
+    ax = _axes(ax, figsize=(5.6, 6.0))
+    counts = ax.inset_axes((0, -0.42, 1, 0.24), sharex=ax)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="dotted", label="perfectly calibrated")
+    edges = np.linspace(0, 1, n_bins + 1)
+    width = 0.8 / n_bins / len(probabilities)
+    for i, (name, p) in enumerate(probabilities.items()):
+        style = {"color": COLOURS[i], "marker": MARKERS[i], "ls": ("-", "--", "-.", ":")[i]}
+        CalibrationDisplay.from_predictions(
+            y, p, n_bins=n_bins, pos_label=pos_label, name=name, ref_line=False, ax=ax,
+            lw=1.5, ms=6, clip_on=False, **style,
+        )  # fmt: skip
+        centres = edges[:-1] + 0.1 / n_bins + (i + 0.5) * width
+        counts.bar(centres, np.histogram(p, edges)[0], width, color=COLOURS[i])
+    ax.set(xlabel="", ylabel=f"share of rows that are {pos_label}", xlim=(-0.02, 1.02))
+    ax.set(ylim=(-0.02, 1.02), aspect="equal")
+    counts.set(xlabel=f"predicted probability of {pos_label}", ylabel="rows", yscale="log")
+    counts.set_ylim(bottom=0.7)
+    for each in (ax, counts):
+        each.grid(color="0.9", lw=0.8)
+        each.set_axisbelow(True)
+        each.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+def plot_decision_boundary(
+    model: Any, X: Any, y: npt.ArrayLike, *, pos_label: Any = None, ax: Any = None
+) -> Any:
+    """Draw the probability that a model of two features gives, its 0.5 line and the rows.
+
+    Parameters
+    ----------
+    model : fitted classifier
+        With `predict_proba` and `classes_`, on features in their own units.
+    X : DataFrame or array of shape (n_samples, 2)
+        The rows to show; those with a missing value are left out.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    pos_label : object, optional
+        The label whose probability is shown; the model's second class by default.
+    ax : matplotlib Axes, optional
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    classes = list(model.classes_)
+    pos_label = classes[1] if pos_label is None else pos_label
+    complete = np.isfinite(np.asarray(X, dtype=float)).all(axis=1)
+    X, y = X[complete], np.asarray(y)[complete]
+    ax = _axes(ax, figsize=(6.4, 4.8))
+    field = LinearSegmentedColormap.from_list("field", [COLOURS[1], "white", COLOURS[0]])
+    display = DecisionBoundaryDisplay.from_estimator(
+        model, X, response_method="predict_proba", class_of_interest=pos_label, ax=ax,
+        grid_resolution=200, eps=0.08 * np.ptp(np.asarray(X, dtype=float), axis=0).max(),
+        levels=np.linspace(0, 1, 11), cmap=field, alpha=0.45, vmin=0, vmax=1,
+    )  # fmt: skip
+    ax.contour(
+        display.xx0, display.xx1, display.response, levels=[0.5], colors="black", linewidths=1.5
+    )
+    negative = next(label for label in classes if label != pos_label)
+    size = float(np.clip(6000 / max(len(y), 1), 8, 40))
+    for label, colour, marker in zip((pos_label, negative), COLOURS, MARKERS, strict=False):
+        rows = np.asarray(X)[y == label].T
+        ax.scatter(*rows, size, colour, marker, label=label, edgecolors="white", linewidths=0.6)
+    bar = ax.figure.colorbar(display.surface_, ax=ax, ticks=np.linspace(0, 1, 6))
+    bar.set_label(f"probability of {pos_label}")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
+    return ax
+
+
+def _axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.2)) -> Any:
+    """The Axes given, or those of a new figure that pyplot knows nothing of."""
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=figsize, dpi=150, layout="constrained").subplots()
+
+
+def _scale_loss_axes(ax: Any, costs: npt.NDArray[Any], last: int) -> None:
+    """Log scales where a linear one would press the curve against an axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    if 10 * costs.min() < costs.max() and costs.min() > 0:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(plain)
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_ylim(bottom=0)
+    if last > 200:
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlim(left=0)
+        ax.xaxis.set_major_formatter(plain)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
