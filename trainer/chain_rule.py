@@ -442,7 +442,9 @@ def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
 
 
 def _weighted_sums(X: Any, theta: Array) -> Array:
-    """Twin of `z` for a bank: X W + b, (m, K), in X's precision."""
+    """Twin of `z` for a bank: X W + b, (m, K), in X's precision; from rest, X is not read."""
+    if not theta.any():
+        return np.zeros((X.shape[0], theta.shape[1]), dtype=X.dtype)
     theta = theta.astype(X.dtype, copy=False)
     zs = X @ theta[:-1]
     zs += theta[-1]

@@ -192,15 +192,14 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If training stopped before it was done.
         """
         random_state = check_random_state(self.random_state)
-        optimizer = self._make_optimizer(int(random_state.randint(np.iinfo(np.int32).max)))
+        optimizer = self._make_optimizer(int(random_state.randint(2**31 - 1)))
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
         )
-        check_classification_targets(y)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        target = self._encode(y, weight)
+        target = self._encode(y, weight, X.dtype)
         notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
 
         validation = None
@@ -303,23 +302,26 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 )
         return kind()
 
-    def _encode(self, y: Array, weight: Array | None) -> Array:
+    def _encode(self, y: Array, weight: Array | None, dtype: Any) -> Array:
         """Labels as 0.0 and 1.0; sets `classes_`."""
-        counted = y if weight is None else y[weight > 0]
-        if len(np.unique(counted)) < 2:
-            raise ValueError(
-                "LogisticNeuron needs rows of two classes with weight, got only one class: "
-                f"{np.unique(counted)[0]!r}"
-            )
-        classes, codes = np.unique(y, return_inverse=True)
+        if y.dtype.kind not in "biuSU":  # these kinds are labels, whatever their values
+            check_classification_targets(y)
+        classes = np.unique(y)
         if len(classes) > 2:
             raise ValueError(
                 "Only binary classification is supported. The type of the target is "
                 f"{type_of_target(y)}, with {len(classes)} classes; "
                 "choose one class against the rest, for instance y == y[0]."
             )
+        second = y == classes[-1]
+        counted = second if weight is None else second[weight > 0]
+        if len(classes) < 2 or counted.all() or not counted.any():
+            raise ValueError(
+                "LogisticNeuron needs rows of two classes with weight, got only one class: "
+                f"{classes[-1 if counted.all() else 0]!r}"
+            )
         self.classes_ = classes
-        return codes
+        return second.astype(dtype)
 
     def _validate_held_out(self, X_val: Any, y_val: Any) -> Objective:
         if X_val is None or y_val is None:

@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 # What a fitted neuron, alone or in a pipeline with a preprocessor, holds beyond skops' own list.
 TRUSTED = [
     "numpy.dtype",
-    "sklearn.compose._column_transformer.make_column_selector",
     "trainer.neuron.LogisticNeuron",
     "trainer.training.Termination",
 ]
@@ -34,9 +33,10 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     ValueError
         If the model holds types that `load_model` would refuse.
     """
-    io = _skops_io()
-    data = io.dumps(model)
-    _refuse_untrusted(io.get_untrusted_types(data=data), "the model")
+    import skops.io
+
+    data = skops.io.dumps(model)
+    _refuse_untrusted(skops.io.get_untrusted_types(data=data), "the model")
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -77,17 +77,22 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     >>> again.predict([[0.9]]).tolist()
     ['yes']
     """
-    io = _skops_io()
+    import skops.io
+
     data = Path(path).read_bytes()
     try:
-        untrusted = io.get_untrusted_types(data=data)
+        untrusted = skops.io.get_untrusted_types(data=data)
     except Exception as error:  # a file from elsewhere can be wrong in any way
-        raise ValueError(f"{path} is not a model file, or is damaged; save_model writes one") from error
+        raise ValueError(
+            f"{path} is not a model file, or is damaged; save_model writes one"
+        ) from error
     _refuse_untrusted(untrusted, str(path))
     try:
-        model = io.loads(data, trusted=TRUSTED)
+        model = skops.io.loads(data, trusted=TRUSTED)
     except Exception as error:
-        raise ValueError(f"{path} is not a model file, or is damaged; save_model writes one") from error
+        raise ValueError(
+            f"{path} is not a model file, or is damaged; save_model writes one"
+        ) from error
     if not isinstance(model, BaseEstimator):
         raise ValueError(f"{path} must hold an estimator, got {type(model).__name__}")
     return model
@@ -100,11 +105,3 @@ def _refuse_untrusted(found: list[str], where: str) -> None:
             f"{where} holds types that are not trusted: {', '.join(unknown)}; "
             "if you know them to be safe, use skops.io yourself"
         )
-
-
-def _skops_io() -> Any:
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError("model files need skops: python -m pip install skops") from error
-    return skops.io

@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.calibration import CalibrationDisplay
-from sklearn.inspection import DecisionBoundaryDisplay
 
 # Okabe and Ito's colours, told apart by colour-blind eyes too, each with its marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -45,7 +44,7 @@ class LossCurveDisplay:
         The iteration whose parameters were kept, if not the last.
     name : str, optional
         Title of the picture.
-    validation_name : str, default="rows held out"
+    held_out_label : str, default="rows held out"
         What to call the rows held out.
 
     Attributes
@@ -64,14 +63,14 @@ class LossCurveDisplay:
         reason: str | None = None,
         kept: int | None = None,
         name: str | None = None,
-        validation_name: str = "rows held out",
+        held_out_label: str = "rows held out",
     ) -> None:
         self.loss_curve = np.asarray(loss_curve)
         self.validation_curve = None if validation_curve is None else np.asarray(validation_curve)
         self.reason = reason
         self.kept = kept
         self.name = name
-        self.validation_name = validation_name
+        self.held_out_label = held_out_label
 
     @classmethod
     def from_estimator(
@@ -80,7 +79,7 @@ class LossCurveDisplay:
         *,
         ax: Any = None,
         name: str | None = None,
-        validation_name: str = "rows held out",
+        held_out_label: str = "rows held out",
     ) -> Self:
         """Draw the loss curve of a fitted neuron.
 
@@ -92,7 +91,7 @@ class LossCurveDisplay:
             Where to draw; None makes a figure.
         name : str, optional
             Title of the picture.
-        validation_name : str, default="rows held out"
+        held_out_label : str, default="rows held out"
             What to call the rows held out.
 
         Returns
@@ -112,7 +111,7 @@ class LossCurveDisplay:
             reason=reason,
             kept=kept,
             name=name,
-            validation_name=validation_name,
+            held_out_label=held_out_label,
         )
         return display.plot(ax=ax)
 
@@ -131,33 +130,24 @@ class LossCurveDisplay:
         ax = _axes(ax)
         curves = {"training rows": self.loss_curve}
         if self.validation_curve is not None:
-            curves[self.validation_name] = self.validation_curve
+            curves[self.held_out_label] = self.validation_curve
         last = len(self.loss_curve) - 1
         few = MARKERS[0] if last <= 40 else None
         for (label, curve), colour, dash in zip(
             curves.items(), COLOURS, ("solid", "dashed"), strict=False
         ):
-            ax.plot(
-                np.arange(last + 1), curve, dash, color=colour, label=label, marker=few, ms=3, lw=1.8
-            )
+            style = {"color": colour, "linestyle": dash, "marker": few, "ms": 3, "lw": 1.8}
+            ax.plot(np.arange(last + 1), curve, label=label, **style)
         _scale_loss_axes(ax, np.concatenate(list(curves.values())), last)
 
+        hollow = {"ls": "none", "mfc": "white", "mec": GREY, "mew": 1.5, "zorder": 3}
         if self.kept not in (None, last):
-            ax.axvline(self.kept, color=GREY, lw=1, ls="dashed", label=f"kept: {self.kept}")
+            label = f"kept: iteration {self.kept}"
+            ax.plot(self.kept, self.loss_curve[self.kept], "o", ms=6, label=label, **hollow)
         if self.reason is not None:
-            ax.axvline(last, color=GREY, lw=1, ls="dotted")
-            ax.plot(
-                last,
-                self.loss_curve[-1],
-                marker="D",
-                ms=7,
-                mfc="white",
-                mec=GREY,
-                mew=1.5,
-                ls="none",
-                zorder=3,
-                label=f"stopped at {last}: {STOPPED.get(self.reason, self.reason)}",
-            )
+            label = f"stopped at {last}: {STOPPED.get(self.reason, self.reason)}"
+            ax.axvline(last, color=GREY, lw=1, ls="dotted", zorder=0)
+            ax.plot(last, self.loss_curve[-1], "D", ms=7, label=label, **hollow)
         ax.set(xlabel="iteration", ylabel="cost J (mean squared error + penalty)")
         if self.name:
             ax.set_title(self.name, loc="left")
@@ -169,25 +159,28 @@ class LossCurveDisplay:
 
 
 def plot_calibration(
+    models: Mapping[str, Any],
+    X: Any,
     y: npt.ArrayLike,
-    probabilities: Mapping[str, npt.ArrayLike],
     *,
     pos_label: Any = None,
-    n_bins: int = 10,
+    n_bins: int | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw predicted probabilities against observed frequencies, and how many rows each rests on.
 
     Parameters
     ----------
+    models : mapping of str to classifier
+        Fitted classifiers of two classes, by name; four at most.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows, best such as no model was trained on.
     y : array-like of shape (n_samples,)
-        Labels, of two classes.
-    probabilities : mapping of str to array-like of shape (n_samples,)
-        For each model's name the probabilities it gives `pos_label`.
+        Their labels.
     pos_label : object, optional
-        The label they are the probabilities of; the greater one by default.
-    n_bins : int, default=10
-        Bins of equal width between 0 and 1.
+        The label whose probability is drawn; the models' second class by default.
+    n_bins : int, optional
+        Bins of equal width between 0 and 1; by default 10, or 5 for fewer than 1000 rows.
     ax : matplotlib Axes, optional
         Where to draw; None makes a figure. The counts stand in axes of their own beneath.
 
@@ -195,30 +188,38 @@ def plot_calibration(
     -------
     matplotlib Axes
     """
-    y = np.asarray(y)
-    pos_label = np.max(y) if pos_label is None else pos_label
-    ax = _axes(ax, figsize=(5.6, 6.0))
-    counts = ax.inset_axes((0, -0.42, 1, 0.24), sharex=ax)
+    n_bins = n_bins or (5 if len(np.asarray(y)) < 1000 else 10)
+    if ax is None:
+        ax = _axes(None, figsize=(5.4, 6.8))
+        ax.figure.set_layout_engine("none")  # it would not leave room for the counts
+        ax.set_position((0.14, 0.3, 0.82, 0.65))
+    counts = ax.inset_axes((0, -0.32, 1, 0.26), sharex=ax)
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="dotted", label="perfectly calibrated")
     edges = np.linspace(0, 1, n_bins + 1)
-    width = 0.8 / n_bins / len(probabilities)
-    for i, (name, p) in enumerate(probabilities.items()):
-        style = {"color": COLOURS[i], "marker": MARKERS[i], "ls": ("-", "--", "-.", ":")[i]}
-        CalibrationDisplay.from_predictions(
-            y, p, n_bins=n_bins, pos_label=pos_label, name=name, ref_line=False, ax=ax,
-            lw=1.5, ms=6, clip_on=False, **style,
+    width = 0.8 / n_bins / len(models)
+    styles = zip(COLOURS, MARKERS, ("-", "--", "-.", ":"), strict=True)
+    for i, ((name, model), (colour, marker, dash)) in enumerate(
+        zip(models.items(), styles, strict=False)
+    ):
+        pos_label = model.classes_[1] if pos_label is None else pos_label
+        display = CalibrationDisplay.from_estimator(
+            model, X, y, n_bins=n_bins, pos_label=pos_label, name=name, ref_line=False, ax=ax,
+            color=colour, marker=marker, ls=dash, lw=1.5, ms=6,
         )  # fmt: skip
-        centres = edges[:-1] + 0.1 / n_bins + (i + 0.5) * width
-        counts.bar(centres, np.histogram(p, edges)[0], width, color=COLOURS[i])
-    ax.set(xlabel="", ylabel=f"share of rows that are {pos_label}", xlim=(-0.02, 1.02))
-    ax.set(ylim=(-0.02, 1.02), aspect="equal")
+        heights, _ = np.histogram(display.y_prob, edges)
+        lefts = edges[:-1] + 0.1 / n_bins + i * width
+        counts.bar(lefts, heights, width, align="edge", color=colour)
+    ax.set(xlabel="", ylabel=f"share of {pos_label} observed")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     counts.set(xlabel=f"predicted probability of {pos_label}", ylabel="rows", yscale="log")
     counts.set_ylim(bottom=0.7)
+    counts.yaxis.set_major_formatter("{x:g}")
     for each in (ax, counts):
         each.grid(color="0.9", lw=0.8)
         each.set_axisbelow(True)
         each.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="upper left")
+    ax.tick_params(labelbottom=False)
+    ax.legend(frameon=False, loc="lower right")
     return ax
 
 
@@ -248,25 +249,33 @@ def plot_decision_boundary(
 
     classes = list(model.classes_)
     pos_label = classes[1] if pos_label is None else pos_label
-    complete = np.isfinite(np.asarray(X, dtype=float)).all(axis=1)
-    X, y = X[complete], np.asarray(y)[complete]
+    values = np.asarray(X, dtype=float)
+    complete = np.isfinite(values).all(axis=1)
+    values, y = values[complete], np.asarray(y)[complete]
+    low, high = values.min(axis=0), values.max(axis=0)
+    margin = 0.08 * np.where(high > low, high - low, 1)
+    sides = np.linspace(low - margin, high + margin, 200).T
+    grid = np.stack(np.meshgrid(*sides), axis=-1)
+    names = getattr(X, "columns", ("feature 0", "feature 1"))
+    points = grid.reshape(-1, 2)
+    if hasattr(X, "columns"):
+        points = type(X)(points, columns=names)
+    p = model.predict_proba(points)[:, classes.index(pos_label)].reshape(grid.shape[:2])
+
     ax = _axes(ax, figsize=(6.4, 4.8))
-    field = LinearSegmentedColormap.from_list("field", [COLOURS[1], "white", COLOURS[0]])
-    display = DecisionBoundaryDisplay.from_estimator(
-        model, X, response_method="predict_proba", class_of_interest=pos_label, ax=ax,
-        grid_resolution=200, eps=0.08 * np.ptp(np.asarray(X, dtype=float), axis=0).max(),
-        levels=np.linspace(0, 1, 11), cmap=field, alpha=0.45, vmin=0, vmax=1,
-    )  # fmt: skip
-    ax.contour(
-        display.xx0, display.xx1, display.response, levels=[0.5], colors="black", linewidths=1.5
-    )
+    colours = LinearSegmentedColormap.from_list("field", [COLOURS[1], "white", COLOURS[0]])
+    field = ax.contourf(*sides, p, np.linspace(0, 1, 11), cmap=colours, alpha=0.5)
+    ax.contour(*sides, p, [0.5], colors="black", linewidths=1.5)
     negative = next(label for label in classes if label != pos_label)
     size = float(np.clip(6000 / max(len(y), 1), 8, 40))
     for label, colour, marker in zip((pos_label, negative), COLOURS, MARKERS, strict=False):
-        rows = np.asarray(X)[y == label].T
-        ax.scatter(*rows, size, colour, marker, label=label, edgecolors="white", linewidths=0.6)
-    bar = ax.figure.colorbar(display.surface_, ax=ax, ticks=np.linspace(0, 1, 6))
+        rows = values[y == label].T
+        ax.scatter(
+            *rows, s=size, c=colour, marker=marker, label=label, edgecolors="white", linewidths=0.6
+        )
+    bar = ax.figure.colorbar(field, ax=ax, ticks=np.linspace(0, 1, 6))
     bar.set_label(f"probability of {pos_label}")
+    ax.set(xlabel=names[0], ylabel=names[1])
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
     return ax
@@ -295,7 +304,7 @@ def _scale_loss_axes(ax: Any, costs: npt.NDArray[Any], last: int) -> None:
         ax.set_ylim(bottom=0)
     if last > 200:
         ax.set_xscale("symlog", linthresh=1)
-        ax.set_xlim(left=0)
+        ax.set_xlim(0, last * 1.3)
         ax.xaxis.set_major_formatter(plain)
     else:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -173,6 +173,8 @@ class _Run:
     def start(self) -> None:
         """Evaluate the start."""
         self.state: State = self.optimizer.init(self.objective, self.theta)
+        # The squared error is at most 1: only a runaway penalty lifts J by more than that.
+        self.limit = self.state.J + 1
         self._record()
         self._finish_where_done()
 
@@ -180,8 +182,7 @@ class _Run:
         """One step of the neurons still working; those with a reason to stop leave."""
         stepped = self.optimizer.step(self.objective, self.state)
         self.n_iter += 1
-        # The squared error is at most 1: only a runaway penalty lifts J by more than that.
-        diverged = ~(stepped.J <= self.history.cost[0][self.working] + 1)
+        diverged = ~(stepped.J <= self.limit[self.working])
         if diverged.any():
             for k, cost in zip(self.working[diverged], stepped.J[diverged], strict=True):
                 self._terminate(k, "diverged", diverged_to=cost)
@@ -194,33 +195,37 @@ class _Run:
 
     def interrupt(self) -> None:
         """Stop all neurons still working, at the best parameters they have seen."""
+        self.theta = self.theta.copy()
         for k in self.working:
             self.theta[:, k] = self.best_theta[:, k]
             self._terminate(k, "interrupted")
         self.working = self.working[:0]
 
     def _record(self) -> None:
-        history, working = self.history, self.working
-        self.theta[:, working] = self.state.theta
-        self._append(history.cost, self.state.J)
-        self._append(history.gradient_max, np.abs(self.state.gradient).max(axis=0))
+        history, state = self.history, self.state
+        self.theta = self._filled_in(self.theta, state.theta)
+        self._append(history.cost, state.J)
+        self._append(history.gradient_max, np.abs(state.gradient).max(axis=0))
         if self.validation is not None:
-            self._append(history.validation_cost, self.validation.value(self.state.theta))
+            self._append(history.validation_cost, self.validation.value(state.theta))
         history.seconds.append(perf_counter() - self.started)
 
         judged = history.cost if self.patience is None else history.validation_cost
-        improved = working[judged[-1][working] < self.best_score[working]]
-        self.best_score[improved] = judged[-1][improved]
-        self.best_theta[:, improved] = self.theta[:, improved]
-        self.best_iter[improved] = self.n_iter
+        improved = judged[-1] < self.best_score
+        self.best_score = np.where(improved, judged[-1], self.best_score)
+        self.best_theta = np.where(improved, self.theta, self.best_theta)
+        self.best_iter = np.where(improved, self.n_iter, self.best_iter)
 
     def _append(self, entries: list[Array], values: Array) -> None:
-        """A new entry: `values` of the neurons still working, the last values of the others."""
-        if self.n_iter:
-            entry = entries[-1].copy()
-            entry[self.working] = values
-            values = entry
-        entries.append(values)
+        entries.append(self._filled_in(entries[-1], values) if entries else values)
+
+    def _filled_in(self, last: Array, values: Array) -> Array:
+        """Values of the neurons still working, and the last ones of those that have finished."""
+        if len(self.working) == last.shape[-1]:
+            return values
+        filled = last.copy()
+        filled[..., self.working] = values
+        return filled
 
     def _finish_where_done(self) -> None:
         working = self.working
@@ -231,16 +236,19 @@ class _Run:
             reasons["plateau"] = self.state.stalled
         if self.n_iter >= self.max_iter:
             reasons["max_iter"] = np.ones(len(working), dtype=bool)
+        if not any(applies.any() for applies in reasons.values()):
+            return
         done = np.zeros(len(working), dtype=bool)
+        if self.patience is not None:
+            self.theta = self.theta.copy()
         for reason, applies in reasons.items():
             for k in working[applies & ~done]:
                 if self.patience is not None:
                     self.theta[:, k] = self.best_theta[:, k]
                 self._terminate(k, reason)
             done = done | applies
-        if done.any():
-            self.state = self.state.columns(np.flatnonzero(~done))
-            self._keep_working(~done)
+        self.state = self.state.columns(np.flatnonzero(~done))
+        self._keep_working(~done)
 
     def _terminate(self, k: Any, reason: str, diverged_to: float = np.nan) -> None:
         kept = self.n_iter

@@ -48,7 +48,7 @@ class Newton:
     1983. Conn, Gould and Toint, "Trust-Region Methods", 2000.
     """
 
-    first_radius: float = 1.0
+    first_radius: float = 2.0
     largest_radius: float = 4.0
 
     def init(self, objective: Objective, theta: Array) -> NewtonState:
@@ -72,35 +72,39 @@ class Newton:
 
     def step(self, objective: Objective, state: NewtonState) -> NewtonState:
         """State after one trial step of each neuron; a step that fails shrinks its radius."""
-        steps = np.empty_like(state.theta)
-        predicted, length = np.empty_like(state.J), np.empty_like(state.J)
-        for k in range(len(state.J)):
+        steps, predicted, lengths = np.empty_like(state.theta), [], []
+        for k, radius in enumerate(state.radius.tolist()):
             g, H, G = state.gradient[:, k], state.hessian[..., k], state.gram[..., k]
-            s = trust_region_step(g, H, G, float(state.radius[k]))
+            s = trust_region_step(g, H, G, radius)
             steps[:, k] = s
-            predicted[k] = -(s @ g + s @ H @ s / 2)
-            length[k] = np.sqrt(s @ G @ s)
+            predicted.append(-float(s @ g + s @ H @ s / 2))
+            lengths.append(float(s @ G @ s) ** 0.5)
         theta = state.theta + steps
         J, gradient, hessian = objective.value_gradient_hessian(theta)
-
-        noise = ROUNDING * np.abs(state.J)
-        gained = state.J - J
-        ratio = gained / np.maximum(predicted, np.finfo(float).tiny)
         flatter = np.abs(gradient).max(axis=0) < np.abs(state.gradient).max(axis=0)
-        hidden = (predicted <= noise) & (np.abs(gained) <= noise)
-        accepted = (ratio > 1e-4) & ~hidden | hidden & flatter
-        radius = np.where(ratio < 0.25, length / 4, state.radius)
-        bold = (ratio > 0.75) & (length > 0.8 * state.radius)
-        radius = np.where(bold, np.minimum(2 * radius, self.largest_radius), radius)
-        radius = np.where(hidden, state.radius, radius)
+
+        accepted, stalled, radii = np.ones(len(J), dtype=bool), [], []
+        for k, (before, after, radius) in enumerate(
+            zip(state.J.tolist(), J.tolist(), state.radius.tolist(), strict=True)
+        ):
+            if predicted[k] <= ROUNDING * before:  # J cannot tell any more; its slope can
+                accepted[k] = flatter[k] and after <= before + ROUNDING * before
+            else:
+                ratio = (before - after) / predicted[k]
+                accepted[k] = ratio > 1e-4
+                if not ratio > 0.25:
+                    radius = lengths[k] / 4
+                elif ratio > 0.75 and lengths[k] > 0.8 * radius:
+                    radius = min(2 * radius, self.largest_radius)
+            radii.append(radius)
+            stalled.append(not accepted[k] and predicted[k] <= ROUNDING * before)
+        if not accepted.all():
+            theta = np.where(accepted, theta, state.theta)
+            J = np.where(accepted, J, state.J)
+            gradient = np.where(accepted, gradient, state.gradient)
+            hessian = np.where(accepted, hessian, state.hessian)
         return NewtonState(
-            theta=np.where(accepted, theta, state.theta),
-            J=np.where(accepted, J, state.J),
-            gradient=np.where(accepted, gradient, state.gradient),
-            hessian=np.where(accepted, hessian, state.hessian),
-            gram=state.gram,
-            radius=radius,
-            stalled=~accepted & (hidden | (predicted <= noise)),
+            theta, J, gradient, hessian, state.gram, np.array(radii), np.array(stalled)
         )
 
 

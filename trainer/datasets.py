@@ -1,0 +1,311 @@
+"""Data to train on: scikit-learn's toy sets by name, tables by path; and their preprocessing."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+from sklearn import datasets as toy
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from trainer.tables import nearest, quote, read_table, split_table
+
+# Categories a text column keeps; the rarest beyond share one.
+MAX_CATEGORIES = 50
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to train on, of two classes.
+
+    Parameters
+    ----------
+    name : str
+        The set's name, or a file's without its endings.
+    description : str
+        One line: what the rows are, and what is to be told apart.
+    X : DataFrame
+        Features as found: numbers, and text; NaN where a value is missing.
+    y : ndarray
+        Labels, of exactly two different values. Of more than two classes, one against
+        the rest: "virginica" and "not virginica".
+    positive : object
+        The label whose probability is reported.
+    notes : tuple of str
+        What was dropped, and why.
+    """
+
+    name: str
+    description: str
+    X: pd.DataFrame
+    y: npt.NDArray[Any]
+    positive: Any
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Toy:
+    """A set known by name: how to load it, and which class is the positive one."""
+
+    description: str
+    positive: str
+    load: Callable[..., Any]
+
+
+# These bring their names of features and classes.
+_LOADED = {
+    "breast_cancer": _Toy(
+        "569 tumours, 30 measurements of cell nuclei: malignant or benign",
+        "malignant",
+        toy.load_breast_cancer,
+    ),
+    "iris": _Toy(
+        "150 irises, 4 measurements: virginica against the rest (setosa, versicolor)",
+        "virginica",
+        toy.load_iris,
+    ),
+    "wine": _Toy(
+        "178 wines, 13 measurements: cultivar class_0 against the rest (class_1, class_2)",
+        "class_0",
+        toy.load_wine,
+    ),
+    "digits": _Toy(
+        "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (0 to 9)", "8", toy.load_digits
+    ),
+}
+# 500 points drawn anew: two features, so that the decision boundary can be drawn; classes 0, 1.
+_GENERATED = {
+    "moons": _Toy(
+        "500 points on two half circles that interlock (generated)",
+        "1",
+        partial(toy.make_moons, noise=0.2),
+    ),
+    "circles": _Toy(
+        "500 points on two circles, one in the other: no line parts them (generated)",
+        "1",
+        partial(toy.make_circles, noise=0.1, factor=0.5),
+    ),
+    "blobs": _Toy(
+        "500 points in two round clusters (generated)",
+        "1",
+        partial(toy.make_blobs, centers=[[-1, -1], [1, 1]]),
+    ),
+    "classification": _Toy(
+        "500 points in two stretched clusters, about 5 % with the wrong label (generated)",
+        "1",
+        partial(
+            toy.make_classification,
+            n_features=2,
+            n_redundant=0,
+            n_clusters_per_class=1,
+            flip_y=0.1,  # labels drawn anew, of which half come out right
+        ),
+    ),
+    "gaussian_quantiles": _Toy(
+        "500 points of one normal distribution, inner half or outer (generated)",
+        "1",
+        partial(toy.make_gaussian_quantiles, n_features=2, n_classes=2),
+    ),
+}
+_TOYS = _LOADED | _GENERATED
+
+
+def list_datasets() -> dict[str, str]:
+    """Name the toy sets, with a line on each.
+
+    Returns
+    -------
+    dict
+        From name to description.
+
+    Examples
+    --------
+    >>> list_datasets()["breast_cancer"]
+    '569 tumours, 30 measurements of cell nuclei: malignant or benign'
+    """
+    return {name: known.description for name, known in _TOYS.items()}
+
+
+def load_dataset(
+    source: str | Path,
+    *,
+    target: str | None = None,
+    positive: Any = None,
+    random_state: Any = 0,
+) -> Dataset:
+    """Load a toy set by its name, or a table by its path.
+
+    Parameters
+    ----------
+    source : str or path
+        A name that `list_datasets` gives, or a CSV or Parquet file, gzipped or not.
+    target : str, optional
+        Of a file, the column with the labels.
+    positive : object, optional
+        The class whose probability is to be learnt, against all others; its text will do.
+        By default a toy set's own; of two classes in a file, the larger in sorted order.
+    random_state : int, RandomState instance or None, default=0
+        Draws the points of generated sets.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        In one line, if the set is unknown or the file cannot be trained on.
+
+    Examples
+    --------
+    >>> iris = load_dataset("iris", positive="setosa")
+    >>> iris.X.shape, sorted(set(iris.y.tolist())), iris.positive
+    ((150, 4), ['not setosa', 'setosa'], 'setosa')
+    """
+    if isinstance(source, str) and source in _TOYS:
+        return _load_toy(source, target, positive, random_state)
+    path = Path(source)
+    looks_like_a_path = isinstance(source, Path) or path.suffix or path.name != source
+    if looks_like_a_path or path.exists():
+        return _load_file(path, target, positive)
+    raise ValueError(
+        f"unknown data set {quote(source)}; {nearest(source, _TOYS)}, --list shows all"
+    )
+
+
+def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
+    """Make the preprocessor for a frame's columns, to be fitted on the training rows.
+
+    Numbers: the median for missing values, then mean 0 and variance 1. Text: "missing" as a
+    value of its own, then one column of 0 and 1 for each of at most 50 values; rarer ones,
+    and ones first met at prediction, share the last.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Only the columns' types are looked at.
+
+    Returns
+    -------
+    ColumnTransformer
+        Unfitted; gives dense float64.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"age": [20, None, 40], "town": ["Kyiv", "Oslo", None]})
+    >>> make_preprocessor(X).fit_transform(X).round(3).tolist()
+    [[-1.225, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.225, 0.0, 0.0, 1.0]]
+    """
+    booleans = [name for name in X.columns if types.is_bool_dtype(X[name])]
+    numbers = [
+        name for name in X.columns if types.is_numeric_dtype(X[name]) and name not in booleans
+    ]
+    text = [name for name in X.columns if name not in numbers and name not in booleans]
+    # A column of the table can be empty in the training rows alone: it is kept, as zeros.
+    number_steps = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    text_steps = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="missing"),
+        OneHotEncoder(
+            handle_unknown="infrequent_if_exist",
+            max_categories=MAX_CATEGORIES,
+            sparse_output=False,
+        ),
+    )
+    parts = [
+        ("numbers", number_steps, numbers),
+        ("booleans", StandardScaler(), booleans),
+        ("text", text_steps, text),
+    ]
+    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+
+
+def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -> Dataset:
+    if target is not None:
+        raise ValueError(
+            f"target is for files, got {quote(target)} with the data set {name}, "
+            "which has its own; leave it out"
+        )
+    known = _TOYS[name]
+    if name in _LOADED:
+        bunch = known.load(as_frame=True)
+        X, labels = bunch.data, bunch.target_names[bunch.target].astype(str)
+    else:
+        points, labels = known.load(n_samples=500, random_state=random_state)
+        X = pd.DataFrame(points, columns=["x1", "x2"])
+    y, positive = _two_classes(labels, known.positive if positive is None else positive, name)
+    return Dataset(name, known.description, X, y, positive)
+
+
+def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
+    table = read_table(path)
+    if target is None:
+        columns = ", ".join(quote(column) for column in table.columns[-10:])
+        raise ValueError(
+            f"no target given for {path.name}: which column is to be predicted? "
+            f"say --target, one of {'..., ' if len(table.columns) > 10 else ''}{columns}"
+        )
+    X, labels, notes = split_table(table, target, path.name)
+    what = f"target column {quote(target)} of {path.name}"
+    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what)
+    name = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    rest = next(label for label in y.tolist() if label != positive)
+    description = f"rows of {path.name}: {quote(target)} is {positive}, or {rest}"
+    return Dataset(name.strip(".") or "table", description, X, y, positive, tuple(notes))
+
+
+def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[Any, Any]:
+    """Labels of two classes, and the positive one of them."""
+    if labels.dtype.kind == "f":  # whole numbers too, where a row without a label was dropped
+        broken = labels[labels % 1 != 0]
+        if len(broken):
+            raise ValueError(
+                f"{what} must hold classes, got numbers such as {broken[0]:g}; "
+                "choose a column of classes"
+            )
+        labels = labels.astype(int)
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) == 1:
+        raise ValueError(
+            f"{what} must hold two classes, got {quote(classes[0])} in all rows; "
+            "choose another target or add rows"
+        )
+    shown = ", ".join(quote(label) for label in classes[:10]) + ", ..." * (len(classes) > 10)
+    if positive is None:
+        if len(classes) > 2:
+            raise ValueError(
+                f"{what} holds {len(classes)} classes ({shown}); "
+                "say which one against the rest: --positive"
+            )
+        positive = classes[-1]
+    matching = np.flatnonzero(classes.astype(str) == str(positive).strip())
+    if len(matching) == 0:
+        raise ValueError(
+            f"positive class {quote(positive)} is not in {what} ({shown}); "
+            f"{nearest(positive, classes)}"
+        )
+    place = matching[0]
+    rarest = counts.argmin()
+    if len(classes) > 2:
+        positive = str(classes[place])
+        is_positive = labels == classes[place]
+        rarest = place
+        labels = np.where(is_positive, positive, f"not {positive}")
+    else:
+        positive = classes[place].item()
+    if counts[rarest] < 2:
+        raise ValueError(
+            f"{what} must have 2 rows or more of each class, got 1 of "
+            f"{quote(classes[rarest])}; add rows or choose another class"
+        )
+    return labels, positive
