@@ -13,20 +13,27 @@ ROOT = Path(__file__).parents[1]
 # A room may import the rooms named here and the outside packages named here, nothing else.
 ROOMS = {
     "chain_rule": (set(), {"numpy"}),
-    "rows": (set(), {"numpy", "scipy.sparse"}),
+    "rows": (set(), {"numpy", "scipy.sparse", "joblib", "threadpoolctl"}),
     "objective": ({"chain_rule", "rows"}, {"numpy", "scipy"}),
     "optimizers": ({"optimizers"}, {"numpy", "scipy"}),
     "training": ({"objective", "optimizers"}, {"numpy"}),
+    "certificate": ({"objective"}, {"numpy", "scipy"}),
+    "starts": ({"objective", "optimizers"}, {"numpy"}),
+    "search": (
+        {"objective", "optimizers", "training", "starts", "certificate"},
+        {"numpy"},
+    ),
     "callbacks": (set(), {"sklearn.callback"}),
     "neuron": (
-        {"chain_rule", "rows", "objective", "optimizers", "training", "callbacks"},
+        {"chain_rule", "rows", "objective", "optimizers", "training", "search", "callbacks"},
         {"numpy", "scipy", "sklearn", "pandas"},
     ),
     "datasets": ({"tables"}, {"numpy", "pandas", "sklearn"}),
     "tables": (set(), {"numpy", "pandas", "sklearn"}),
     "plots": ({"neuron"}, {"numpy", "sklearn", "matplotlib"}),
+    "evaluation": (set(), {"pandas", "sklearn"}),
     "persistence": ({"neuron"}, {"numpy", "sklearn", "skops"}),
-    "__init__": ({"neuron", "training"}, set()),
+    "__init__": ({"neuron", "training", "optimizers"}, set()),
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.
 LAZY = ["matplotlib", "pandas", "skops"]

@@ -173,7 +173,7 @@ def run(search, function, slope):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_line_search_satisfies_strong_wolfe(name, first):
     function, slope = FUNCTIONS[name]
-    found, trials = run(strong_wolfe(function(0.0), slope(0.0), first), function, slope)
+    found, trials = run(strong_wolfe(function(0.0), slope(0.0), first, noise=0.0), function, slope)
     assert found.J <= function(0.0) + 1e-4 * found.step * slope(0.0)
     assert abs(slope(found.step)) <= 0.9 * abs(slope(0.0))
     assert trials <= 20
@@ -181,10 +181,10 @@ def test_line_search_satisfies_strong_wolfe(name, first):
 
 def test_line_search_backs_off_from_overflow_and_gives_up_uphill():
     found, _ = run(
-        strong_wolfe(1.0, -1.0, 1e6),
+        strong_wolfe(1.0, -1.0, 1e6, noise=0.0),
         lambda t: (t - 1) ** 2 if t < 5 else np.nan,
         lambda t: 2 * (t - 1) if t < 5 else np.nan,
     )
     assert 0 < found.step < 5
-    found, _ = run(strong_wolfe(1.0, -1.0, 1.0), lambda t: 1 + t, lambda t: 1.0)
+    found, _ = run(strong_wolfe(1.0, -1.0, 1.0, noise=0.0), lambda t: 1 + t, lambda t: 1.0)
     assert found is None

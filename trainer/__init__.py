@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from trainer.neuron import DivergenceError, LogisticNeuron
+from trainer.optimizers import OPTIMIZERS
 from trainer.training import Termination
 
 __version__ = "0.1.0"
@@ -11,14 +12,19 @@ __version__ = "0.1.0"
 # Public names whose modules are imported on first use: they bring pandas or matplotlib along.
 _LAZY = {
     "Dataset": "datasets",
+    "LossCurveDisplay": "plots",
+    "compare_models": "evaluation",
     "list_datasets": "datasets",
     "load_dataset": "datasets",
     "make_preprocessor": "datasets",
+    "plot_calibration": "plots",
+    "plot_decision_boundary": "plots",
+    "reference_models": "evaluation",
     "load_model": "persistence",
     "save_model": "persistence",
 }
 
-__all__ = ["DivergenceError", "LogisticNeuron", "Termination", *sorted(_LAZY)]
+__all__ = ["OPTIMIZERS", "DivergenceError", "LogisticNeuron", "Termination", *sorted(_LAZY)]
 
 
 def __getattr__(name: str) -> Any:

@@ -423,6 +423,22 @@ def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[
     return (_back_to_parameters(block, upstream),)
 
 
+def saturation_sums(block: Block, theta: Array) -> tuple[Array, Array]:
+    """Σ weight·σ(1 - σ) (K,) and Σ weight·σ(1 - σ)·|dz/dw| (d, K) over the block's rows."""
+    _, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
+    if block.weight is not None:
+        slope *= block.weight
+    return slope.sum(axis=0, dtype=np.float64), (abs(block.X).T @ slope).astype(np.float64)
+
+
+def misfit_sums(block: Block, theta: Array) -> tuple[Array]:
+    """Σ weight over the block's rows whose curvature d²l/dz² is negative (K,)."""
+    zs = _weighted_sums(block.X, theta)
+    misfit = _curvature(zs, *_residual_and_slope(zs, block.y)) < 0
+    weight = np.ones((1, 1)) if block.weight is None else block.weight
+    return ((misfit * weight).sum(axis=0, dtype=np.float64),)
+
+
 def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
     """Σ weight·(dz/dθ·s)² over the block's rows (K,): how far a step s moves the z's."""
     response = _weighted_sums(block.X, direction)

@@ -1,11 +1,12 @@
 """Data to train on: scikit-learn's toy sets by name, tables by path; and their preprocessing."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -52,71 +53,60 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Toy:
-    """A set known by name: how to load it, and which class is the positive one."""
+_Toy: TypeAlias = tuple[str, str, Callable[..., Any]]  # description, positive class, loader
 
-    description: str
-    positive: str
-    load: Callable[..., Any]
-
-
-# These bring their names of features and classes.
-_LOADED = {
-    "breast_cancer": _Toy(
+# These bring names of features and classes.
+_LOADED: dict[str, _Toy] = {
+    "breast_cancer": (
         "569 tumours, 30 measurements of cell nuclei: malignant or benign",
         "malignant",
         toy.load_breast_cancer,
     ),
-    "iris": _Toy(
+    "iris": (
         "150 irises, 4 measurements: virginica against the rest (setosa, versicolor)",
         "virginica",
         toy.load_iris,
     ),
-    "wine": _Toy(
+    "wine": (
         "178 wines, 13 measurements: cultivar class_0 against the rest (class_1, class_2)",
         "class_0",
         toy.load_wine,
     ),
-    "digits": _Toy(
-        "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (0 to 9)", "8", toy.load_digits
+    "digits": (
+        "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (0 to 9)",
+        "8",
+        toy.load_digits,
     ),
 }
 # 500 points drawn anew: two features, so that the decision boundary can be drawn; classes 0, 1.
-_GENERATED = {
-    "moons": _Toy(
+_GENERATED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "moons": (
         "500 points on two half circles that interlock (generated)",
-        "1",
         partial(toy.make_moons, noise=0.2),
     ),
-    "circles": _Toy(
+    "circles": (
         "500 points on two circles, one in the other: no line parts them (generated)",
-        "1",
         partial(toy.make_circles, noise=0.1, factor=0.5),
     ),
-    "blobs": _Toy(
+    "blobs": (
         "500 points in two round clusters (generated)",
-        "1",
         partial(toy.make_blobs, centers=[[-1, -1], [1, 1]]),
     ),
-    "classification": _Toy(
+    "classification": (
         "500 points in two stretched clusters, about 5 % with the wrong label (generated)",
-        "1",
+        # Labels drawn anew come out right half the time.
         partial(
-            toy.make_classification,
-            n_features=2,
-            n_redundant=0,
-            n_clusters_per_class=1,
-            flip_y=0.1,  # labels drawn anew, of which half come out right
+            toy.make_classification, n_redundant=0, n_clusters_per_class=1, flip_y=0.1, n_features=2
         ),
     ),
-    "gaussian_quantiles": _Toy(
+    "gaussian_quantiles": (
         "500 points of one normal distribution, inner half or outer (generated)",
-        "1",
         partial(toy.make_gaussian_quantiles, n_features=2, n_classes=2),
     ),
 }
-_TOYS = _LOADED | _GENERATED
+_TOYS: dict[str, _Toy] = _LOADED | {
+    name: (description, "1", load) for name, (description, load) in _GENERATED.items()
+}
 
 
 def list_datasets() -> dict[str, str]:
@@ -132,7 +122,7 @@ def list_datasets() -> dict[str, str]:
     >>> list_datasets()["breast_cancer"]
     '569 tumours, 30 measurements of cell nuclei: malignant or benign'
     """
-    return {name: known.description for name, known in _TOYS.items()}
+    return {name: description for name, (description, _, _) in _TOYS.items()}
 
 
 def load_dataset(
@@ -175,7 +165,7 @@ def load_dataset(
         return _load_toy(source, target, positive, random_state)
     path = Path(source)
     looks_like_a_path = isinstance(source, Path) or path.suffix or path.name != source
-    if looks_like_a_path or path.exists():
+    if looks_like_a_path or os.path.exists(path):
         return _load_file(path, target, positive)
     raise ValueError(
         f"unknown data set {quote(source)}; {nearest(source, _TOYS)}, --list shows all"
@@ -186,8 +176,9 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     """Make the preprocessor for a frame's columns, to be fitted on the training rows.
 
     Numbers: the median for missing values, then mean 0 and variance 1. Text: "missing" as a
-    value of its own, then one column of 0 and 1 for each of at most 50 values; rarer ones,
-    and ones first met at prediction, share the last.
+    value of its own, then a column of 0 and 1 for each value. Of more than 50, the rarest
+    share the last column. Values first met at prediction go there too, if there is one, or
+    are 0 in all.
 
     Parameters
     ----------
@@ -205,11 +196,9 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     >>> make_preprocessor(X).fit_transform(X).round(3).tolist()
     [[-1.225, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.225, 0.0, 0.0, 1.0]]
     """
-    booleans = [name for name in X.columns if types.is_bool_dtype(X[name])]
-    numbers = [
-        name for name in X.columns if types.is_numeric_dtype(X[name]) and name not in booleans
-    ]
-    text = [name for name in X.columns if name not in numbers and name not in booleans]
+    booleans = [name for name in X if types.is_bool_dtype(X[name])]
+    numbers = [name for name in X if types.is_any_real_numeric_dtype(X[name])]
+    text = [name for name in X if name not in {*numbers, *booleans}]
     # A column of the table can be empty in the training rows alone: it is kept, as zeros.
     number_steps = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
@@ -222,12 +211,13 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
             sparse_output=False,
         ),
     )
-    parts = [
-        ("numbers", number_steps, numbers),
-        ("booleans", StandardScaler(), booleans),
-        ("text", text_steps, text),
-    ]
-    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+    return ColumnTransformer(
+        [
+            ("numbers", number_steps, numbers),
+            ("booleans", StandardScaler(), booleans),
+            ("text", text_steps, text),
+        ]
+    )
 
 
 def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -> Dataset:
@@ -236,15 +226,15 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
             f"target is for files, got {quote(target)} with the data set {name}, "
             "which has its own; leave it out"
         )
-    known = _TOYS[name]
+    description, usual, load = _TOYS[name]
     if name in _LOADED:
-        bunch = known.load(as_frame=True)
+        bunch = load(as_frame=True)
         X, labels = bunch.data, bunch.target_names[bunch.target].astype(str)
     else:
-        points, labels = known.load(n_samples=500, random_state=random_state)
+        points, labels = load(n_samples=500, random_state=random_state)
         X = pd.DataFrame(points, columns=["x1", "x2"])
-    y, positive = _two_classes(labels, known.positive if positive is None else positive, name)
-    return Dataset(name, known.description, X, y, positive)
+    y, positive = _two_classes(labels, usual if positive is None else positive, name)
+    return Dataset(name, description, X, y, positive)
 
 
 def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
@@ -267,7 +257,7 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
 def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[Any, Any]:
     """Labels of two classes, and the positive one of them."""
     if labels.dtype.kind == "f":  # whole numbers too, where a row without a label was dropped
-        broken = labels[labels % 1 != 0]
+        broken = labels[(labels % 1 != 0) | (abs(labels) >= 2**53)]
         if len(broken):
             raise ValueError(
                 f"{what} must hold classes, got numbers such as {broken[0]:g}; "
@@ -295,17 +285,13 @@ def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[An
             f"{nearest(positive, classes)}"
         )
     place = matching[0]
-    rarest = counts.argmin()
-    if len(classes) > 2:
-        positive = str(classes[place])
-        is_positive = labels == classes[place]
-        rarest = place
-        labels = np.where(is_positive, positive, f"not {positive}")
-    else:
-        positive = classes[place].item()
+    rarest = place if len(classes) > 2 else counts.argmin()
     if counts[rarest] < 2:
         raise ValueError(
             f"{what} must have 2 rows or more of each class, got 1 of "
             f"{quote(classes[rarest])}; add rows or choose another class"
         )
-    return labels, positive
+    if len(classes) == 2:
+        return labels, classes[place].item()
+    positive = str(classes[place])
+    return np.where(labels == classes[place], positive, f"not {positive}"), positive

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
@@ -25,7 +25,8 @@ from trainer.callbacks import CallbackSupportMixin, FitNotifier
 from trainer.objective import Objective
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.rows import ArrayRows
-from trainer.training import History, Result, Termination, train
+from trainer.search import search
+from trainer.training import History, Result, Termination
 
 Array = npt.NDArray[Any]
 
@@ -43,8 +44,10 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    optimizer : str, default="lbfgs"
-        "lbfgs", a solver that needs no learning rate, or an update rule:
+    optimizer : str, default="auto"
+        A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
+        "lbfgs", or "auto", which chooses between them by the data's shape and solves a
+        sample of the rows first where there are many. Or an update rule:
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent".
     alpha : float, default=1e-4
@@ -67,8 +70,15 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Share of the training rows that early stopping holds out, stratified by class.
     n_iter_no_change : int, default=10
         Iterations without improvement that early stopping waits for.
+    init : array-like of shape (n_features + 1,) or fitted LogisticNeuron, default=None
+        Where to start: the weights and, last, the bias; None starts from rest, at 0.
+    n_starts : int, default=4
+        J can have several minima. With more than one start, the minimum found is compared
+        with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
+        the lowest J wins. Where the minimum leaves few rows on the wrong side nothing
+        can be gained, and no other start is tried. Solvers only.
     random_state : int, RandomState instance or None, default=None
-        Draws the rows held out and the order of mini-batches.
+        Draws the rows held out, the order of mini-batches, samples and random starts.
     verbose : int, default=0
         Print one line every `verbose` iterations; 0 prints nothing.
 
@@ -124,6 +134,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "init": ["array-like", HasMethods("decision_function"), None],
+        "n_starts": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -131,7 +143,7 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        optimizer: str = "lbfgs",
+        optimizer: str = "auto",
         alpha: float = 1e-4,
         learning_rate: float | str = "auto",
         batch_size: int | None = None,
@@ -141,6 +153,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
+        init: Any = None,
+        n_starts: int = 4,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -154,6 +168,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.init = init
+        self.n_starts = n_starts
         self.random_state = random_state
         self.verbose = verbose
 
@@ -192,7 +208,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If training stopped before it was done.
         """
         random_state = check_random_state(self.random_state)
-        optimizer = self._make_optimizer(int(random_state.randint(2**31 - 1)))
+        seed = int(random_state.randint(2**31 - 1))
+        optimizer = self._make_optimizer(seed)
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
         )
@@ -215,10 +232,13 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 print(f"iteration {iteration:5d}   J {cost:.8f}   largest slope {slope:.2e}")
             return notifier.iteration(lambda: self._parameters(theta, X.dtype))
 
-        result = train(
-            Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept),
+        objective = Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)
+        result = search(
+            objective,
             optimizer,
-            np.zeros((X.shape[1] + 1, 1)),
+            self._initial_theta(X.shape[1]),
+            n_starts=1 if isinstance(optimizer, UpdateRule) else self.n_starts,
+            seed=seed,
             max_iter=self.max_iter,
             tol=self.tol,
             validation=validation,
@@ -300,7 +320,24 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     f"{name} must be {unused!r} with optimizer={self.optimizer!r}, which does not "
                     f"use it, got {getattr(self, name)!r}; choose an update rule, such as 'adam'"
                 )
-        return kind()
+        return kind(seed=seed) if self.optimizer == "auto" else kind()
+
+    def _initial_theta(self, n_features: int) -> Array:
+        if self.init is None:
+            return np.zeros((n_features + 1, 1))
+        if hasattr(self.init, "decision_function"):
+            check_is_fitted(self.init)
+            theta = np.append(self.init.coef_, self.init.intercept_)
+        else:
+            theta = np.array(self.init, dtype=np.float64).ravel()
+        if len(theta) != n_features + 1 or not np.isfinite(theta).all():
+            raise ValueError(
+                f"init must hold {n_features + 1} finite numbers, a weight for each of the "
+                f"{n_features} features and the bias last, got {theta!r}"
+            )
+        if not self.fit_intercept:
+            theta[-1] = 0
+        return theta.reshape(-1, 1)
 
     def _encode(self, y: Array, weight: Array | None, dtype: Any) -> Array:
         """Labels as 0.0 and 1.0; sets `classes_`."""

@@ -39,6 +39,8 @@ class Objective:
         self.rows = rows
         self.alpha = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
         self.fit_intercept = fit_intercept
+        self.rounding = 1e-14 if rows.dtype == np.float64 else 3e-8
+        """Costs closer than this, relative to J, cannot be told apart."""
 
     def value(self, theta: Array) -> Array:
         """J (K,)."""
@@ -77,10 +79,28 @@ class Objective:
 
         As d²l/dz² <= 0.154059 for every row, it is 0.154059 · mean (dz/dθ·s)² + alpha ‖s_w‖².
         """
+        penalty = self.alpha * np.sum(direction[:-1] ** 2, axis=0)
+        return chain_rule.MAX_CURVATURE * self.mean_square_response(direction) + penalty
+
+    def mean_square_response(self, direction: Array) -> Array:
+        """Mean of (dz/dθ·s)² over the rows (K,): how far a step s moves the z's."""
         direction = self._without_intercept(direction)
         (squares,) = self.rows.map_sum(chain_rule.squared_response_sums, direction)
-        penalty = self.alpha * np.sum(direction[:-1] ** 2, axis=0)
-        return chain_rule.MAX_CURVATURE * squares / self.rows.weight_sum + penalty
+        return squares / self.rows.weight_sum
+
+    def saturation(self, theta: Array) -> tuple[Array, Array]:
+        """Mean of σ(1 - σ) (K,), and the steepest gradient that any labels could have here (K,).
+
+        As |dl/dσ| <= 2, no component of the data's gradient exceeds 2 · mean σ(1 - σ)|x|.
+        """
+        slopes, sums = self.rows.map_sum(chain_rule.saturation_sums, theta)
+        mean = slopes / self.rows.weight_sum
+        return mean, 2 * np.maximum(mean, (sums / self.rows.weight_sum).max(axis=0))
+
+    def misfit(self, theta: Array) -> Array:
+        """Share of the weight (K,) on rows of negative curvature: their label has p < 1/3."""
+        (weight,) = self.rows.map_sum(chain_rule.misfit_sums, theta)
+        return weight / self.rows.weight_sum
 
     def lipschitz(self, batch_size: int | None = None) -> Array:
         """Lipschitz constant L (1,) or (K,) of dJ/dθ: 0.154059 · λmax(X̃ᵀX̃)/n + alpha.
@@ -109,6 +129,10 @@ class Objective:
         """The same cost over small random batches that together hold every row once."""
         for rows in self.rows.minibatches(rng, size):
             yield Objective(rows, self.alpha, self.fit_intercept)
+
+    def sample(self, rng: np.random.Generator, size: int) -> "Objective":
+        """The same cost over `size` of the rows, drawn without replacement."""
+        return Objective(self.rows.sample(rng, size), self.alpha, self.fit_intercept)
 
     def columns(self, index: Array) -> "Objective":
         """The objective of some of the bank's neurons."""

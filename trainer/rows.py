@@ -40,6 +40,10 @@ class Rows(Protocol):
 
     n_rows: int
     n_features: int
+    n_read: list[int]
+    """Rows read so far, in a list that is shared with all that is taken from these rows."""
+    dtype: np.dtype[Any]
+    """Precision of the kernels."""
     weight_sum: Array
     """Sum of the weights, (1,) or (K,)."""
 
@@ -48,6 +52,9 @@ class Rows(Protocol):
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
         """Every row once, in random order, `size` at a time (the last batch may be smaller)."""
+
+    def sample(self, rng: np.random.Generator, size: int) -> "Rows":
+        """`size` of the rows, drawn without replacement."""
 
     def columns(self, index: Array) -> "Rows":
         """The same rows with the targets and weights of some of the bank's neurons."""
@@ -66,12 +73,24 @@ class ArrayRows:
         Weight of each row, not negative; None weighs all rows 1.
     weight_sum : array, optional
         What to divide sums by, where that is not the sum of `weight` (mini-batches).
+
+    Attributes
+    ----------
+    n_read : list of one int
+        Rows that kernels have read so far, from here and from what was taken from here.
     """
 
     def __init__(
-        self, X: Any, y: Array, weight: Array | None = None, weight_sum: Array | None = None
+        self,
+        X: Any,
+        y: Array,
+        weight: Array | None = None,
+        weight_sum: Array | None = None,
+        n_read: list[int] | None = None,
     ) -> None:
         self.X = X
+        self.dtype = X.dtype
+        self.n_read = [0] if n_read is None else n_read
         self.y = _as_columns(y)
         self.weight = None if weight is None else _as_columns(weight)
         self.n_rows, self.n_features = X.shape
@@ -85,6 +104,7 @@ class ArrayRows:
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
+        self.n_read[0] += self.n_rows
         n_neurons = args[0].shape[1] if args else 1
         row_bytes = self.X.dtype.itemsize * (self.n_features + 4 * n_neurons)
         size = max(256, BLOCK_BYTES // row_bytes)
@@ -122,20 +142,26 @@ class ArrayRows:
         order = rng.permutation(self.n_rows)
         for start in range(0, self.n_rows, size):
             part = order[start : start + size]
-            yield ArrayRows(
-                self.X[part],
-                self.y[part],
-                None if self.weight is None else self.weight[part],
-                self.weight_sum * (len(part) / self.n_rows),
-            )
+            yield self._take(part, self.weight_sum * (len(part) / self.n_rows))
+
+    def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
+        """`size` of the rows, drawn without replacement."""
+        drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
+        drawn.sort()
+        return self._take(drawn, None)
+
+    def _take(self, index: Array, weight_sum: Array | None) -> "ArrayRows":
+        weight = None if self.weight is None else self.weight[index]
+        return ArrayRows(self.X[index], self.y[index], weight, weight_sum, self.n_read)
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""
         return ArrayRows(
             self.X,
-            _take(self.y, index),
-            None if self.weight is None else _take(self.weight, index),
+            _columns(self.y, index),
+            None if self.weight is None else _columns(self.weight, index),
             self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index],
+            self.n_read,
         )
 
 
@@ -157,5 +183,5 @@ def _as_columns(values: Array) -> Array:
     return values[:, np.newaxis] if values.ndim == 1 else values
 
 
-def _take(values: Array, index: Array) -> Array:
+def _columns(values: Array, index: Array) -> Array:
     return values if values.shape[1] == 1 else values[:, index]

@@ -7,6 +7,7 @@ what was found, and what to do.
 import csv
 import gzip
 import io
+import os
 import warnings
 import zlib
 from collections import Counter
@@ -75,7 +76,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     content = _read_bytes(path)
     if content.startswith(b"PAR1"):
         table = _read_parquet(content, path.name)
-    elif path.suffix.lower() in {".parquet", ".pq"}:
+    elif path.suffix in {".parquet", ".pq"}:
         raise ValueError(f"{path.name} is not a Parquet file; save the table again, or as CSV")
     else:
         table = _read_csv(content, path.name)
@@ -87,30 +88,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
 def split_table(
     table: pd.DataFrame, target: str, name: str
 ) -> tuple[pd.DataFrame, pd.Series, list[str]]:
-    """Split a table into features, as numbers and text, and labels.
+    """Split a table into features, labels, and notes on what was dropped.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `read_table` gives it.
-    target : str
-        Column with the labels.
-    name : str
-        What messages call the table.
-
-    Returns
-    -------
-    X : DataFrame
-        The features: float64, or objects that are strings or NaN.
-    labels : Series
-        The labels, none of them missing.
-    notes : list of str
-        Rows and columns that were dropped, with the reason.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, if a number is infinite, or if no feature is of use.
+    Features are float64, or objects that are strings or NaN; labels are as found, none
+    missing. `name` is what messages call the table. A ValueError says that there is no such
+    target, that a number is infinite, or that no feature is of use.
 
     Examples
     --------
@@ -125,17 +107,14 @@ def split_table(
         )
     # Missing ones go first: a label True shall not turn into 1.0 because of them.
     labels = _tidy(table[target].dropna())
-    if labels is None:
+    if labels is None or labels.isna().all():
+        found = "no values" if labels is not None else f"values of type {table[target].dtype}"
         raise ValueError(
-            f"target column {quote(target)} of {name} must hold numbers or text, got "
-            f"{table[target].dtype}; choose another target"
+            f"target column {quote(target)} of {name} must hold numbers or text, got {found}; "
+            "choose another target"
         )
     _refuse_infinity(labels, name)
     labels = labels.dropna()
-    if labels.empty:
-        raise ValueError(
-            f"target column {quote(target)} of {name} has no values; choose another target"
-        )
     notes = []
     if missing := len(table) - len(labels):
         notes.append(
@@ -156,7 +135,7 @@ def split_table(
     for reason in dict.fromkeys(dropped.values()):
         columns = [quote(column) for column, why in dropped.items() if why == reason]
         shown = ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
-        notes.append(f"{len(columns)} column{'s'[: len(columns) - 1]} dropped, {reason}: {shown}")
+        notes.append(f"{len(columns)} of {table.shape[1]} columns dropped, {reason}: {shown}")
     if not features:
         raise ValueError(
             f"{name} has no usable feature beside {quote(target)}"
@@ -167,50 +146,38 @@ def split_table(
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The content of the file, unzipped."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a table; name a file in it")
+    """Give the content of the file, unzipped."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}; check its name and folder") from None
     except OSError as error:
+        if os.path.isdir(path):
+            raise ValueError(f"{path} is a folder, not a table; name a file in it") from None
         raise ValueError(f"{path} cannot be read: {error.strerror}; check the file") from None
     if content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
-            raise ValueError(
-                f"{path.name} is a damaged gzip file; make or fetch it again"
-            ) from None
+            raise ValueError(f"{path.name} is a damaged gzip file; make it again") from None
     if not content.strip():
         raise ValueError(f"{path.name} is empty; a table has a header and rows")
     return content
 
 
 def _read_csv(content: bytes, name: str) -> pd.DataFrame:
-    not_a_table = f"{name} is not a table"
     try:
         text = content.decode("utf-8-sig").lstrip("\r\n")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ValueError(f"{not_a_table}: it is not text in UTF-8; save it as CSV in UTF-8")
+        raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
     try:
-        headers = {sep: _header(text, sep) for sep in ",;\t"}
-    except csv.Error as error:
-        raise ValueError(f"{not_a_table}: {error}; save it as CSV or Parquet") from None
-    delimiter = max(headers, key=lambda sep: len(headers[sep]))
-    header = headers[delimiter]
-    if len(header) == 1:
-        raise ValueError(
-            f"{not_a_table}: no comma, semicolon or tab in its first line, so no feature "
-            "beside a target; save it as CSV or Parquet"
-        )
-    _refuse_duplicates([column for column in header if column], name)
-    try:
+        headers = {delimiter: _header(text, delimiter) for delimiter in ",;\t"}
+        delimiter = max(headers, key=lambda key: len(headers[key]))
+        header = headers[delimiter]
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells without a header
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 io.StringIO(text),
                 sep=delimiter,
@@ -222,9 +189,19 @@ def _read_csv(content: bytes, name: str) -> pd.DataFrame:
                 na_values=MISSING,
                 low_memory=False,
             )
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. ")
-        raise ValueError(f"{not_a_table}: {reason}; give every row the header's cells") from None
+    except (csv.Error, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise ValueError(f"{name} is not a table: {reason}; correct it there") from None
+    except pd.errors.ParserWarning:
+        raise ValueError(
+            f"{name} is not a table: rows have more cells than the header; name every column"
+        ) from None
+    if len(header) == 1:
+        raise ValueError(
+            f"{name} is not a table: no comma, semicolon or tab in its first line, so no "
+            "feature beside a target; save it as CSV or Parquet"
+        )
+    _refuse_duplicates([column for column in header if column], name)
     columns = {
         column: _numbers_if_all_are(table[place], decimal_comma=delimiter == ";")
         for place, column in enumerate(header)
@@ -252,22 +229,19 @@ def _numbers_if_all_are(values: pd.Series, decimal_comma: bool) -> pd.Series:
 
 def _read_parquet(content: bytes, name: str) -> pd.DataFrame:
     try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
+        table = pd.read_parquet(io.BytesIO(content))
     except ImportError:
         raise ValueError(
             f"{name} is a Parquet file, which needs pyarrow: "
             'pip install "logistic-neuron-trainer[parquet]"'
         ) from None
-    try:
-        table = ParquetFile(io.BytesIO(content)).read()
-        _refuse_duplicates(table.column_names, name)
-        frame = table.to_pandas(ignore_metadata=True)  # which could turn names into numbers
-        return frame.loc[:, ~frame.columns.str.startswith("__index_level_")]
-    except ArrowException as error:
-        raise ValueError(
-            f"{name} is a damaged Parquet file ({quote(error)}); make it again"
-        ) from None
+    except (ValueError, OSError) as error:  # pyarrow's own are kinds of these
+        what = f"damaged Parquet, or has two columns of one name ({quote(error)})"
+        raise ValueError(f"{name} is {what}; make it again") from None
+    table = table.reset_index(drop=None in table.index.names)  # an index with a name is a column
+    table.columns = table.columns.map(str)
+    _refuse_duplicates(list(table.columns), name)
+    return table
 
 
 def _refuse_duplicates(columns: list[str], name: str) -> None:
@@ -313,14 +287,12 @@ def _tidy(values: pd.Series) -> pd.Series | None:
 
 
 def _why_useless(column: str, values: pd.Series) -> str | None:
-    """What keeps a feature from being of use, if anything does."""
+    """Say what keeps a feature from being of use, if anything does."""
     count, different = values.count(), values.nunique()
-    if not column:
-        return "no name in the header"
-    if count == 0:
-        return "no values"
-    if different == 1 and count == len(values):
-        return "the same value in every row"
-    if values.dtype == object and different == count >= KEY_ROWS:
-        return "a different text in every row"
-    return None
+    reasons = {
+        "no name in the header": not column,
+        "no values": count == 0,
+        "the same value in every row": different == 1 and count == len(values),
+        "a different text in every row": values.dtype == object and different == count >= KEY_ROWS,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)

@@ -56,6 +56,20 @@ class Termination:
         J at the parameters that were kept.
     gradient_max : float
         Largest component of dJ/dθ there, in absolute value.
+    growth : float
+        ‖θ‖ after the last iteration over ‖θ‖ before it: above 1 it was still growing.
+    at_minimum : bool
+        False at a saddle, which has no slope either.
+    smallest_curvature : float
+        Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle.
+    mean_slope : float
+        Mean of σ(1 - σ): 1/4 for a neuron at rest, near 0 for a saturated one.
+    n_starts, n_agreeing : int
+        Starts compared, and how many of them led to nothing lower than what was kept.
+    n_passes : float
+        How often the training rows were read, in all.
+    seconds : float
+        Time that training took.
     """
 
     reason: str
@@ -63,11 +77,19 @@ class Termination:
     n_iter: int
     cost: float
     gradient_max: float
+    growth: float = float("nan")
+    at_minimum: bool = True
+    smallest_curvature: float = float("nan")
+    mean_slope: float = float("nan")
+    n_starts: int = 1
+    n_agreeing: int = 1
+    n_passes: float = float("nan")
+    seconds: float = float("nan")
 
     @property
     def converged(self) -> bool:
-        """Whether training ended because it was done."""
-        return self.reason in ("gradient", "early_stopping")
+        """Whether training ended because it was done: at a minimum, to tol, or early as asked."""
+        return self.reason == "early_stopping" or (self.reason == "gradient" and self.at_minimum)
 
 
 @dataclass
@@ -160,7 +182,7 @@ class _Run:
         self.objective, self.validation, self.optimizer = objective, validation, optimizer
         self.max_iter, self.tol, self.patience = max_iter, tol, patience
         n_neurons = theta.shape[1]
-        self.theta = theta.astype(np.float64)
+        self.theta = self.previous_theta = theta.astype(np.float64)
         self.working = np.arange(n_neurons)
         self.n_iter = 0
         self.history = History()
@@ -203,7 +225,7 @@ class _Run:
 
     def _record(self) -> None:
         history, state = self.history, self.state
-        self.theta = self._filled_in(self.theta, state.theta)
+        self.previous_theta, self.theta = self.theta, self._filled_in(self.theta, state.theta)
         self._append(history.cost, state.J)
         self._append(history.gradient_max, np.abs(state.gradient).max(axis=0))
         if self.validation is not None:
@@ -264,7 +286,9 @@ class _Run:
             cost=cost,
             diverged_to=diverged_to,
         )
-        self.terminations[k] = Termination(reason, message, self.n_iter, cost, gradient_max)
+        norms = [float(np.linalg.norm(t[:, k])) for t in (self.previous_theta, self.theta)]
+        growth = norms[1] / norms[0] if norms[0] > 0 else np.nan
+        self.terminations[k] = Termination(reason, message, self.n_iter, cost, gradient_max, growth)
 
     def _keep_working(self, keep: Array) -> None:
         self.working = self.working[keep]

@@ -1,6 +1,9 @@
 """The optimizers by name. Adding one is a file, a line here and a row in the common test."""
 
+from typing import Any
+
 from trainer.optimizers.adam import Adam
+from trainer.optimizers.auto import Auto
 from trainer.optimizers.base import Optimizer, State, UpdateRule
 from trainer.optimizers.gradient_descent import GradientDescent
 from trainer.optimizers.lbfgs import LBFGS
@@ -9,7 +12,8 @@ from trainer.optimizers.nesterov import Nesterov
 from trainer.optimizers.newton import Newton
 from trainer.optimizers.normalized_gradient_descent import NormalizedGradientDescent
 
-OPTIMIZERS: dict[str, type[UpdateRule] | type[LBFGS] | type[Newton]] = {
+OPTIMIZERS: dict[str, Any] = {
+    "auto": Auto,
     "gradient_descent": GradientDescent,
     "momentum": Momentum,
     "nesterov": Nesterov,

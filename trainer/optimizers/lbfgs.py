@@ -4,9 +4,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotrs
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.line_search import ROUNDING, Trial, strong_wolfe
+from trainer.optimizers.line_search import Trial, strong_wolfe
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class LBFGSState(State):
 
     pairs: tuple[tuple[Array, Array, Array], ...]
     scale: Array
-    """Length of the inverse Hessian before any pair, sᵀy/yᵀy of the newest, (K,)."""
+    """Length of the inverse Hessian before any pair, sᵀy/yᵀP⁻¹y of the newest, (K,)."""
+    factor: Array | None
+    """Upper Cholesky factor of a preconditioner P, (d + 1, d + 1, K); None for none."""
     flattest: Array
     """Smallest gradient norm seen, (K,)."""
     idle: Array
@@ -60,6 +63,7 @@ class LBFGS:
             gradient=gradient,
             pairs=(),
             scale=_safe_scale(objective, gradient),
+            factor=None,
             flattest=np.linalg.norm(gradient, axis=0),
             idle=np.zeros(len(J), dtype=int),
             stalled=np.zeros(len(J), dtype=bool),
@@ -73,14 +77,14 @@ class LBFGS:
 
         s, y = theta - state.theta, gradient - state.gradient
         curvature = np.sum(s * y, axis=0)
-        square = np.sum(y * y, axis=0)
+        square = np.sum(y * _solve(state.factor, y), axis=0)
         useful = moved & (curvature > np.finfo(float).eps * square)
         inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=useful)
         scale = np.divide(curvature, square, out=state.scale.copy(), where=useful)
         pairs = (*state.pairs, (s, y, inverse))[-self.memory_size :]
 
         norm = np.linalg.norm(gradient, axis=0)
-        progress = (J < state.J - ROUNDING * np.abs(J)) | (norm < state.flattest)
+        progress = (J < state.J - objective.rounding * np.abs(J)) | (norm < state.flattest)
         idle = np.where(progress, 0, state.idle + 1)
 
         # A search that failed may have been misled by old pairs: forget them and try the
@@ -89,9 +93,10 @@ class LBFGS:
         stalled = (idle >= self.patience) | (failed & ~_has_pairs(state))
         if failed.any():
             pairs = tuple((s, y, np.where(failed, 0.0, inverse)) for s, y, inverse in pairs)
-            scale = np.where(failed, _safe_scale(objective, state.gradient), scale)
+            first = 1.0 if state.factor is not None else _safe_scale(objective, gradient)
+            scale = np.where(failed, first, scale)
         flattest = np.minimum(norm, state.flattest)
-        return LBFGSState(theta, J, gradient, pairs, scale, flattest, idle, stalled)
+        return LBFGSState(theta, J, gradient, pairs, scale, state.factor, flattest, idle, stalled)
 
     def _inverse_hessian_product(self, state: LBFGSState) -> Array:
         """Two-loop recursion for all neurons at once, (d + 1, K)."""
@@ -101,10 +106,17 @@ class LBFGS:
             weight = inverse * np.sum(s * product, axis=0)
             product -= weight * y
             weights.append(weight)
-        product *= state.scale
+        product = state.scale * _solve(state.factor, product)
         for (s, y, inverse), weight in zip(state.pairs, reversed(weights), strict=True):
             product += s * (weight - inverse * np.sum(y * product, axis=0))
         return product
+
+
+def _solve(factor: Array | None, b: Array) -> Array:
+    """P⁻¹ b for every neuron."""
+    if factor is None:
+        return b
+    return np.stack([dpotrs(factor[..., k], b[:, k])[0] for k in range(b.shape[1])], axis=1)
 
 
 def _has_pairs(state: LBFGSState) -> Array:
@@ -131,7 +143,9 @@ def _search(
     searches: dict[int, Generator[float, tuple[float, float], Trial | None]] = {}
     steps = np.zeros(len(slope))
     for k in np.flatnonzero(slope < 0).tolist():
-        searches[k] = strong_wolfe(float(state.J[k]), float(slope[k]), step=1.0)
+        cost = float(state.J[k])
+        noise = objective.rounding * cost
+        searches[k] = strong_wolfe(cost, float(slope[k]), step=1.0, noise=noise)
         steps[k] = next(searches[k])
     theta, J, gradient, evaluated = state.theta, state.J, state.gradient, np.zeros(len(slope))
     while searches or np.any(steps != evaluated):

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 SUFFICIENT_DECREASE = 1e-4
 CURVATURE = 0.9
-ROUNDING = 1e-14
-"""Costs closer than this, relative to J, are told apart by slope instead."""
 
 
 class Trial(NamedTuple):
@@ -24,7 +22,7 @@ class Trial(NamedTuple):
 
 
 def strong_wolfe(
-    J: float, slope: float, step: float, max_trials: int = 30
+    J: float, slope: float, step: float, noise: float, max_trials: int = 30
 ) -> Generator[float, tuple[float, float], Trial | None]:
     """Search a step t with J(t) <= J + c₁·t·slope and |slope(t)| <= c₂·|slope|.
 
@@ -34,6 +32,8 @@ def strong_wolfe(
         Cost and its slope along the direction at step 0; the slope is negative.
     step : float
         First step to try.
+    noise : float
+        Costs closer than this are told apart by their slopes instead.
     max_trials : int
         Evaluations before the search gives up.
 
@@ -55,7 +55,6 @@ def strong_wolfe(
     """
     start = Trial(0.0, J, slope)
     low, high = start, None
-    noise = ROUNDING * abs(J)
     for _ in range(max_trials):
         trial = Trial(step, *(yield step))
         if abs(trial.slope) <= -CURVATURE * slope:

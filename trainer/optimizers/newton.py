@@ -6,7 +6,6 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.line_search import ROUNDING
 
 MOST_NEGATIVE = 0.12020440345468385
 """No eigenvalue of d²J/dθ² lies further below 0 than this, measured by the Gram matrix."""
@@ -83,12 +82,13 @@ class Newton:
         J, gradient, hessian = objective.value_gradient_hessian(theta)
         flatter = np.abs(gradient).max(axis=0) < np.abs(state.gradient).max(axis=0)
 
+        noise = objective.rounding
         accepted, stalled, radii = np.ones(len(J), dtype=bool), [], []
         for k, (before, after, radius) in enumerate(
             zip(state.J.tolist(), J.tolist(), state.radius.tolist(), strict=True)
         ):
-            if predicted[k] <= ROUNDING * before:  # J cannot tell any more; its slope can
-                accepted[k] = flatter[k] and after <= before + ROUNDING * before
+            if predicted[k] <= noise * before:  # J cannot tell any more; its slope can
+                accepted[k] = flatter[k] and after <= before + noise * before
             else:
                 ratio = (before - after) / predicted[k]
                 accepted[k] = ratio > 1e-4
@@ -97,7 +97,7 @@ class Newton:
                 elif ratio > 0.75 and lengths[k] > 0.8 * radius:
                     radius = min(2 * radius, self.largest_radius)
             radii.append(radius)
-            stalled.append(not accepted[k] and predicted[k] <= ROUNDING * before)
+            stalled.append(not accepted[k] and predicted[k] <= noise * before)
         if not accepted.all():
             theta = np.where(accepted, theta, state.theta)
             J = np.where(accepted, J, state.J)

@@ -1,0 +1,83 @@
+"""The default: a solver chosen by the data's shape; of many rows, a sample does the groundwork."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf
+
+from trainer.optimizers.base import Array, Objective, State
+from trainer.optimizers.lbfgs import LBFGS, LBFGSState
+from trainer.optimizers.newton import MOST_NEGATIVE, Newton, NewtonState
+
+LARGEST_HESSIAN = 1500
+"""Up to this many parameters a Hessian is formed and factorised."""
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Newton for few rows, L-BFGS for many columns, both for many rows.
+
+    With many more rows than a sample needs, the sample is solved first. Its minimum lies
+    close to the whole set's, and its Hessian, factorised once, is so good a
+    preconditioner that L-BFGS needs only a few passes over the whole set.
+
+    Parameters
+    ----------
+    seed : int
+        Draws the sample.
+    """
+
+    seed: int = 0
+
+    def init(self, objective: Objective, theta: Array) -> State:
+        """State of the optimizer that fits the problem."""
+        size = len(theta)
+        if size > LARGEST_HESSIAN:
+            return LBFGS().init(objective, theta)
+        if objective.rows.n_rows <= 4 * sample_size(size):
+            return Newton().init(objective, theta)
+        J, gradient = objective.value_and_gradient(theta)
+        return State(theta, J, gradient)
+
+    def step(self, objective: Objective, state: State) -> State:
+        """State after one more step; the first one may be a sample's whole solution."""
+        if isinstance(state, NewtonState):
+            return Newton().step(objective, state)
+        if isinstance(state, LBFGSState):
+            return LBFGS().step(objective, state)
+        return self._from_sample(objective, state)
+
+    def _from_sample(self, objective: Objective, state: State) -> State:
+        """Solve a small sample, then a larger one from there, and precondition with its Hessian."""
+        rng = np.random.default_rng(self.seed)
+        size = len(state.theta)
+        theta = state.theta
+        for n_rows in (sample_size(size) // 8, sample_size(size)):
+            sample = objective.sample(rng, n_rows)
+            solved = _solve(sample, theta, enough=1e-3 * size / n_rows)
+            theta = solved.theta
+        factor = np.empty_like(solved.hessian)
+        for k in range(theta.shape[1]):
+            H, G = solved.hessian[..., k], solved.gram[..., k]
+            factor[..., k], not_definite = dpotrf(H + 1e-10 * G)
+            if not_definite:
+                factor[..., k] = dpotrf(H + MOST_NEGATIVE * G)[0]
+        begun = LBFGS().init(objective, theta)
+        return replace(begun, factor=factor, scale=np.ones(len(begun.J)))
+
+
+def sample_size(n_parameters: int) -> int:
+    """Rows whose Hessian stands for all rows' well enough."""
+    return max(20_000, 100 * n_parameters)
+
+
+def _solve(objective: Objective, theta: Array, enough: float) -> NewtonState:
+    """Newton until the steps gain less than a share `enough` of J: the sampling error hides it."""
+    newton = Newton()
+    state = newton.init(objective, theta)
+    for _ in range(50):
+        before, state = state, newton.step(objective, state)
+        moved = np.any(state.theta != before.theta, axis=0)
+        if np.all((before.J - state.J <= enough * state.J) & (moved | state.stalled)):
+            break
+    return state
