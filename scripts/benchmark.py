@@ -24,10 +24,13 @@ import benchmark_problems as problems
 from benchmark_peers import OURS, PEERS
 from benchmark_pictures import cost_against_time, time_to_solution
 from benchmark_report import details, machine, summary, targets
-from benchmark_solving import Settings, say, solve_all, trace
+from benchmark_solving import Settings, elapsed, say, solve_all, trace
 from benchmark_watch import Row
 
 __all__ = ["CASES", "main"]
+
+QUICK_SECONDS = 95
+"""After so many a quick run begins no further case, so that it ends within two minutes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ CASES: dict[str, Case] = {
     "wide": Case("more columns than rows, to 1e-8", partial(solve_all, "wide", problems.wider)),
     "sparse": Case("CSR, to 1e-8", partial(solve_all, "sparse", problems.sparser)),
     "large": Case("a million rows, to 1e-8", partial(solve_all, "large", problems.large)),
+    "trace": Case("cost against time, for the picture", lambda settings: []),
     "float32": Case("float32 against float64, to 1e-6", float32),
     "one_pass": Case("J and its gradient, once", measures.one_pass),
     "memory": Case("peak memory of a fit", measures.memory),
@@ -63,7 +67,6 @@ CASES: dict[str, Case] = {
     "epoch": Case("an epoch of mini-batches", measures.epoch),
     "import": Case("import time", measures.import_time),
     "multi_start": Case("what several starts cost", measures.multi_start),
-    "trace": Case("cost against time, for the picture", lambda settings: []),
 }
 
 
@@ -91,24 +94,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.mkdir(parents=True, exist_ok=True)
     caption = machine() + ("; quick sizes" if settings.quick else "")
     rows: list[Row] = []
+    late: list[str] = []
     for name in options.cases:
-        rows += CASES[name].measure(settings)
-        write_csv(rows, output / "benchmark.csv")
-    report = "\n\n".join(filter(None, (heading(settings, caption), summary(rows))))
-    report += "\n\n" + targets(rows) + "\n\n" + details(rows)
+        if settings.quick and elapsed() > QUICK_SECONDS:
+            late.append(name)
+        elif name == "trace":
+            problem = next(problems.ill(settings.quick, settings.time_limit))
+            curves = trace(problem, settings.peers)
+            cost_against_time(curves, problem, output / "cost_against_time.png", caption)
+        else:
+            rows += CASES[name].measure(settings)
+            write_csv(rows, output / "benchmark.csv")
+    time_to_solution(rows, output / "time_to_solution.png", caption)
+    parts = [heading(settings, caption, late), summary(rows), targets(rows), details(rows)]
+    report = "\n\n".join(filter(None, parts))
     print(report)
     (output / "benchmark.md").write_text(report + "\n", encoding="utf-8")
-    time_to_solution(rows, output / "time_to_solution.png", caption)
-    if "trace" in options.cases:
-        problem = next(problems.ill(settings.quick, settings.time_limit))
-        curves = trace(problem, settings.peers)
-        cost_against_time(curves, problem, output / "cost_against_time.png", caption)
     say(f"written to {output}")
     return 0
 
 
-def heading(settings: Settings, caption: str) -> str:
-    """Say where and how this was measured, and who was not there."""
+def heading(settings: Settings, caption: str, late: Sequence[str] = ()) -> str:
+    """Say where and how this was measured, and what and who was left out."""
     lines = [
         caption + ".",
         "Median (times this trainer's); below 1 × means that this trainer lost. Everyone in the "
@@ -119,6 +126,8 @@ def heading(settings: Settings, caption: str) -> str:
         lines.append(f"Left out, not installed: {', '.join(missing)}.")
     if settings.quick:
         lines.append("Quick sizes: the targets are meant for the full ones.")
+    if late:
+        lines.append(f"Left out, no time left for a quick run: {', '.join(late)}.")
     return "\n".join(lines)
 
 

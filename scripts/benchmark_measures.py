@@ -237,11 +237,11 @@ def epoch(settings: Settings) -> list[Row]:
 
 
 def import_time(settings: Settings) -> list[Row]:
-    """Time to import, in fresh interpreters, in turns; seven of each at least."""
+    """Time to import, in fresh interpreters, in turns; seven of each, three in a quick run."""
     say("import time")
     modules = {OURS: "trainer", "sklearn.linear_model": "sklearn.linear_model"}
     seconds: dict[str, list[float]] = {name: [] for name in modules}
-    for _ in range(max(settings.repeats, 7)):
+    for _ in range(3 if settings.quick else max(settings.repeats, 7)):
         for name, module in modules.items():
             code = (
                 "from time import perf_counter; t = perf_counter(); "

@@ -217,7 +217,7 @@ def sparser(quick: bool, time_limit: float) -> Iterator[Problem]:
 
 def small(quick: bool, time_limit: float) -> Iterator[Problem]:
     """The toy sets, standardised."""
-    for source in ("breast_cancer", "iris") if quick else TOYS:
+    for source in ("breast_cancer",) if quick else TOYS:
         yield toy(source, time_limit=time_limit)
 
 

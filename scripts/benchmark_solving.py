@@ -31,9 +31,14 @@ class Settings:
 STARTED = perf_counter()
 
 
+def elapsed() -> float:
+    """Seconds since the program began."""
+    return perf_counter() - STARTED
+
+
 def say(text: str) -> None:
-    """Progress, with the seconds since the start, apart from the results."""
-    print(f"{perf_counter() - STARTED:6.0f} s  {text}", file=sys.stderr, flush=True)
+    """Progress, with the seconds so far, apart from the results."""
+    print(f"{elapsed():6.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -141,12 +141,14 @@ class TrainingBar:
         """Nothing to show yet."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """One iteration more."""
-        if context.parent is not None:
+        """One iteration more; at the end of the fit, clear the line for its warning."""
+        if context.parent is None:
+            self.bar.stop()
+        else:
             self.bar.advance(self.task)
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Take the bar away."""
+        """Take the bar away, whatever has happened."""
         self.bar.stop()
 
 

@@ -267,7 +267,7 @@ def plot_decision_boundary(
     field = ax.contourf(*sides, p, np.linspace(0, 1, 11), cmap=colours, alpha=0.5)
     ax.contour(*sides, p, [0.5], colors="black", linewidths=1.5)
     negative = next(label for label in classes if label != pos_label)
-    size = float(np.clip(6000 / max(len(values), 1), 8, 40))
+    size = float(np.clip(10000 / max(len(values), 1), 8, 40))
     for label, colour, marker in zip((pos_label, negative), COLOURS, MARKERS, strict=False):
         rows = values[y == label].T
         ax.scatter(
@@ -301,7 +301,7 @@ def _scale_loss_axes(ax: Any, costs: npt.NDArray[Any], last: int) -> None:
         ax.yaxis.set_major_formatter(plain)
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.1 * costs.max())
     if last > 200:
         ax.set_xscale("symlog", linthresh=1)
         ax.set_xlim(0, last * 1.3)
