@@ -392,16 +392,24 @@ def cost_sums(block: Block, theta: Array) -> tuple[Array]:
 
 def gradient_sums(block: Block, theta: Array) -> tuple[Array, Array]:
     """Σ weight·l (K,) and Σ weight·dl/dz·dz/dθ (d + 1, K) over the block's rows."""
-    residual, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
+    residual, slope = _residual_and_slope(_weighted_sums_or_rest(block.X, theta), block.y)
     cost = _sum_of_products(residual, residual, block.weight)
     slope *= residual
     slope *= 2
     return cost, _back_to_parameters(block, slope)
 
 
+def slope_sums(block: Block, theta: Array) -> tuple[Array]:
+    """The second of `gradient_sums` alone: mini-batches have no use for their cost."""
+    residual, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
+    slope *= residual
+    slope *= 2
+    return (_back_to_parameters(block, slope),)
+
+
 def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
     """The sums of `gradient_sums`, and Σ weight·d²l/dz²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
-    zs = _weighted_sums(block.X, theta)
+    zs = _weighted_sums_or_rest(block.X, theta)
     residual, slope = _residual_and_slope(zs, block.y)
     cost = _sum_of_products(residual, residual, block.weight)
     curvature = _curvature(zs, residual, slope)
@@ -458,13 +466,18 @@ def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
 
 
 def _weighted_sums(X: Any, theta: Array) -> Array:
-    """Twin of `z` for a bank: X W + b, (m, K), in X's precision; from rest, X is not read."""
-    if not theta.any():
-        return np.zeros((X.shape[0], theta.shape[1]), dtype=X.dtype)
+    """Twin of `z` for a bank: X W + b, (m, K), in X's precision."""
     theta = theta.astype(X.dtype, copy=False)
     zs = X @ theta[:-1]
     zs += theta[-1]
     return zs
+
+
+def _weighted_sums_or_rest(X: Any, theta: Array) -> Array:
+    """The same; where all neurons are at rest, at θ = 0, X need not be read."""
+    if theta.any():
+        return _weighted_sums(X, theta)
+    return np.zeros((X.shape[0], theta.shape[1]), dtype=X.dtype)
 
 
 def _residual_and_slope(zs: Array, y: Array) -> tuple[Array, Array]:

@@ -22,6 +22,8 @@ from trainer.tables import nearest, quote, read_table, split_table
 
 # Categories a text column keeps; the rarest beyond share one.
 MAX_CATEGORIES = 50
+# Different integers that a target may hold, and in half as many rows, before it is continuous.
+MAX_INTEGERS = 50
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,10 @@ def load_dataset(
     target : str, optional
         Of a file, the column with the labels.
     positive : object, optional
-        The class whose probability is to be learnt, against all others; its text will do.
-        By default a toy set's own; of two classes in a file, the larger in sorted order.
+        The class whose probability is to be learnt, against all others: its text, or its
+        value written otherwise (1.0 or 01 for 1, true for True). By default a toy set's own;
+        of two classes in a file, the larger in sorted order. More than 50 different integers,
+        or more than half the rows have, are taken for a continuous target without it.
     random_state : int, RandomState instance or None, default=0
         Draws the points of generated sets.
 
@@ -161,6 +165,11 @@ def load_dataset(
     >>> iris.X.shape, sorted(set(iris.y.tolist())), iris.positive
     ((150, 4), ['not setosa', 'setosa'], 'setosa')
     """
+    if not isinstance(source, str | os.PathLike) or not str(source).strip():
+        raise ValueError(
+            f"a data set's name or a file's path is needed, got {source!r}; "
+            "list_datasets() gives the names"
+        )
     if isinstance(source, str) and source in _TOYS:
         return _load_toy(source, target, positive, random_state)
     path = Path(source)
@@ -175,48 +184,69 @@ def load_dataset(
 def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     """Make the preprocessor for a frame's columns, to be fitted on the training rows.
 
-    Numbers: the median for missing values, then mean 0 and variance 1. Text: "missing" as a
-    value of its own, then a column of 0 and 1 for each value. Of more than 50, the rarest
-    share the last column. Values first met at prediction go there too, if there is one, or
-    are 0 in all.
+    Numbers and booleans: the median for missing values, then mean 0 and variance 1. Text and
+    categories: a column of 0 and 1 for each value, missing being one. Of more than 50, the
+    rarest share the last column. Values first met at prediction go there too, if there is
+    one, or are 0 in all.
 
     Parameters
     ----------
     X : DataFrame
-        Only the columns' types are looked at.
+        Its types are looked at, and of text, whether scikit-learn can take it.
 
     Returns
     -------
     ColumnTransformer
         Unfitted; gives dense float64.
 
+    Raises
+    ------
+    ValueError
+        If a column holds dates, objects of many kinds, or pandas.NA in text.
+
     Examples
     --------
     >>> X = pd.DataFrame({"age": [20, None, 40], "town": ["Kyiv", "Oslo", None]})
-    >>> make_preprocessor(X).fit_transform(X).round(3).tolist()
+    >>> preprocessor = make_preprocessor(X)
+    >>> preprocessor.fit_transform(X).round(3).tolist()
     [[-1.225, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.225, 0.0, 0.0, 1.0]]
+    >>> preprocessor.get_feature_names_out().tolist()
+    ['age', 'town_Kyiv', 'town_Oslo', 'town_nan']
     """
-    booleans = [name for name in X if types.is_bool_dtype(X[name])]
-    numbers = [name for name in X if types.is_any_real_numeric_dtype(X[name])]
-    text = [name for name in X if name not in {*numbers, *booleans}]
+    numbers = [
+        name
+        for name in X
+        if types.is_any_real_numeric_dtype(X[name]) or types.is_bool_dtype(X[name])
+    ]
+    text = [name for name in X if name not in numbers]
+    for name in text:
+        found = types.infer_dtype(X[name], skipna=True)
+        if any(value is pd.NA for value in X[name][X[name].isna()]):
+            found = "pandas.NA"
+        if found not in {"string", "categorical", "boolean", "empty"}:
+            raise ValueError(
+                f"column {quote(name)} must hold numbers, booleans, or text with None or NaN "
+                f"where missing, got {found}; convert it or leave it out"
+            )
     # A column of the table can be empty in the training rows alone: it is kept, as zeros.
-    number_steps = make_pipeline(
+    scale = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
     )
-    text_steps = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="missing"),
-        OneHotEncoder(
-            handle_unknown="infrequent_if_exist",
-            max_categories=MAX_CATEGORIES,
-            sparse_output=False,
-        ),
+    encode = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
     )
+    # Value "a" of column "c" is named "c_a": what else may be called so gets a prefix.
+    clash = any(str(other).startswith(f"{name}_") for name in text for other in X)
+    parts = [[name] for name in text] if clash else [text]
     return ColumnTransformer(
         [
-            ("numbers", number_steps, numbers),
-            ("booleans", StandardScaler(), booleans),
-            ("text", text_steps, text),
-        ]
+            ("numbers", scale, numbers),
+            *(
+                (f"text{place}" if clash else "text", encode, part)
+                for place, part in enumerate(parts)
+            ),
+        ],
+        verbose_feature_names_out=clash,
     )
 
 
@@ -238,7 +268,8 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
 
 
 def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
-    table = read_table(path)
+    target = None if target is None else str(target).strip()
+    table = read_table(path, target)
     if target is None:
         columns = ", ".join(quote(column) for column in table.columns[-10:])
         raise ValueError(
@@ -247,31 +278,42 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
         )
     X, labels, notes = split_table(table, target, path.name)
     what = f"target column {quote(target)} of {path.name}"
-    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what)
+    dropped = len(table) - len(labels)
+    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what, dropped)
     name = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     rest = next(label for label in y.tolist() if label != positive)
     description = f"rows of {path.name}: {quote(target)} is {positive}, or {rest}"
     return Dataset(name.strip(".") or "table", description, X, y, positive, tuple(notes))
 
 
-def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[Any, Any]:
+def _two_classes(
+    labels: npt.NDArray[Any], positive: Any, what: str, dropped: int = 0
+) -> tuple[Any, Any]:
     """Labels of two classes, and the positive one of them."""
     if labels.dtype.kind == "f":  # whole numbers too, where a row without a label was dropped
         broken = labels[(labels % 1 != 0) | (abs(labels) >= 2**53)]
         if len(broken):
             raise ValueError(
-                f"{what} must hold classes, got numbers such as {broken[0]:g}; "
+                f"{what} must hold classes, got continuous numbers such as {broken[0]:g}; "
                 "choose a column of classes"
             )
         labels = labels.astype(int)
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) == 1:
         raise ValueError(
-            f"{what} must hold two classes, got {quote(classes[0])} in all rows; "
-            "choose another target or add rows"
+            f"{what} must hold two classes, got {quote(classes[0])} in all rows"
+            + (f" but the {dropped} dropped, which have no label" if dropped else "")
+            + "; choose another target or add rows"
         )
     shown = ", ".join(quote(label) for label in classes[:10]) + ", ..." * (len(classes) > 10)
     if positive is None:
+        integers = labels.dtype.kind in "iu" and len(classes) > 2
+        if integers and len(classes) > min(MAX_INTEGERS, len(labels) / 2):
+            raise ValueError(
+                f"{what} must hold classes, got {len(classes)} different numbers in "
+                f"{len(labels)} rows, as a continuous one does; choose a column of classes, "
+                "or say which number against the rest: --positive"
+            )
         if len(classes) > 2:
             raise ValueError(
                 f"{what} holds {len(classes)} classes ({shown}); "
@@ -280,6 +322,8 @@ def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[An
         positive = classes[-1]
     matching = np.flatnonzero(classes.astype(str) == str(positive).strip())
     if len(matching) == 0:
+        matching = np.flatnonzero([_value(label) == _value(positive) for label in classes])
+    if len(matching) != 1:
         raise ValueError(
             f"positive class {quote(positive)} is not in {what} ({shown}); "
             f"{nearest(positive, classes)}"
@@ -295,3 +339,12 @@ def _two_classes(labels: npt.NDArray[Any], positive: Any, what: str) -> tuple[An
         return labels, classes[place].item()
     positive = str(classes[place])
     return np.where(labels == classes[place], positive, f"not {positive}"), positive
+
+
+def _value(label: Any) -> Any:
+    """Give the number that a label says, as 1.0, 01 and True do, or else its text."""
+    text = str(label).strip()
+    try:
+        return float({"true": "1", "false": "0"}.get(text.lower(), text))
+    except ValueError:
+        return text

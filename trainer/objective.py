@@ -7,6 +7,7 @@ penalty is added. The bias, the last row of θ, is not penalised.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ class Objective:
         """J (K,) and dJ/dθ (d + 1, K), in one pass over the rows."""
         cost, sums = self.rows.map_sum(chain_rule.gradient_sums, theta)
         return self._with_penalty(cost, theta), self._derivative(sums, theta)
+
+    def gradient(self, theta: Array) -> Array:
+        """dJ/dθ (d + 1, K) alone, for mini-batches: what `value_and_gradient` gives second."""
+        (sums,) = self.rows.map_sum(chain_rule.slope_sums, theta)
+        return self._derivative(sums, theta)
 
     def value_gradient_hessian(self, theta: Array) -> tuple[Array, Array, Array]:
         """J (K,), dJ/dθ (d + 1, K) and d²J/dθ² (d + 1, d + 1, K), in one pass over the rows."""
@@ -126,9 +132,13 @@ class Objective:
         return squares / self.rows.weight_sum
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
-        """The same cost over small random batches that together hold every row once."""
-        for rows in self.rows.minibatches(rng, size):
-            yield Objective(rows, self.alpha, self.fit_intercept)
+        """The same cost over small random batches that together hold every row once.
+
+        It is one object that moves on to the next batch: use it before asking for another.
+        """
+        batch = copy(self)
+        for batch.rows in self.rows.minibatches(rng, size):
+            yield batch
 
     def sample(self, rng: np.random.Generator, size: int) -> "Objective":
         """The same cost over `size` of the rows, drawn without replacement."""

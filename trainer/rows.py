@@ -7,9 +7,8 @@ knows how or where the rows are kept.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,11 @@ N_THREADS = cpu_count()
 """Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
 
 
-@dataclass(frozen=True)
-class Block:
+GATHERED_ROWS = 2**14
+"""Rows copied together, in random order, to be dealt out as mini-batches."""
+
+
+class Block(NamedTuple):
     """Some rows: X (m, d), dense or CSR, y (m, 1 or K), weight (m, 1 or K) or None."""
 
     X: Any
@@ -140,19 +142,36 @@ class ArrayRows:
         batch's gradient is an unbiased estimate of the whole set's.
         """
         order = rng.permutation(self.n_rows)
-        for start in range(0, self.n_rows, size):
-            part = order[start : start + size]
-            yield self._take(part, self.weight_sum * (len(part) / self.n_rows))
+        step = size * max(1, GATHERED_ROWS // size)
+        with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are worked on
+            coming = pool.submit(self._take, order[:step])
+            for start in range(step, self.n_rows + step, step):
+                gathered = coming.result()
+                coming = pool.submit(self._take, order[start : start + step])
+                for first in range(0, gathered.n_rows, size):
+                    batch = gathered._slice(first, first + size)
+                    batch.weight_sum = self.weight_sum * (batch.n_rows / self.n_rows)
+                    yield batch
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """`size` of the rows, drawn without replacement."""
         drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
         drawn.sort()
-        return self._take(drawn, None)
+        return self._take(drawn)
 
-    def _take(self, index: Array, weight_sum: Array | None) -> "ArrayRows":
+    def _take(self, index: Array) -> "ArrayRows":
+        X = self.X.take(index, axis=0) if isinstance(self.X, np.ndarray) else self.X[index]
         weight = None if self.weight is None else self.weight[index]
-        return ArrayRows(self.X[index], self.y[index], weight, weight_sum, self.n_read)
+        return ArrayRows(X, self.y[index], weight, n_read=self.n_read)
+
+    def _slice(self, start: int, stop: int) -> "ArrayRows":
+        """Some consecutive rows, as views; `weight_sum` is left to the caller."""
+        part = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
+        part.X, part.y = self.X[start:stop], self.y[start:stop]
+        part.weight = None if self.weight is None else self.weight[start:stop]
+        part.dtype, part.n_features, part.n_read = self.dtype, self.n_features, self.n_read
+        part.n_rows = part.X.shape[0]
+        return part
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import warnings
 import zlib
 from collections import Counter
@@ -22,6 +23,11 @@ from pandas.api import types
 
 # What people write where a value is missing; empty cells and spaces around are seen to besides.
 MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
+# In the target only these: None and null may well be classes.
+MISSING_LABELS = ["", "?", "NA", "NaN", "nan"]
+DELIMITERS = ",;\t|"
+# Numbers beyond overflow when they are squared and summed.
+LARGEST = 1e100
 # From this many rows on, text that differs in every row is taken for names or keys.
 KEY_ROWS = 20
 
@@ -51,16 +57,19 @@ def nearest(value: Any, among: Iterable[Any]) -> str:
     return f"the nearest is {quote(names[best])}"
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, target: str | None = None) -> pd.DataFrame:
     """Read a CSV or Parquet file, gzipped or not.
 
-    Of CSV, the delimiter is the one of comma, semicolon and tab that the first line has most of.
-    Spaces around cells go; empty cells, "?" and the usual words for missing become NaN.
+    Of CSV, the delimiter is the one of comma, semicolon, tab and | that the first line has
+    most of, or that a line "sep=;" before it names. Spaces around cells go; empty cells, "?"
+    and the usual words for missing become NaN.
 
     Parameters
     ----------
     path : path
         The file; what it is shows in its content, not in its name.
+    target : str, optional
+        A column in which None, null and N/A are not missing but labels.
 
     Returns
     -------
@@ -79,7 +88,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     elif path.suffix in {".parquet", ".pq"}:
         raise ValueError(f"{path.name} is not a Parquet file; save the table again, or as CSV")
     else:
-        table = _read_csv(content, path.name)
+        table = _read_csv(content, path.name, target)
     if table.empty:
         raise ValueError(f"{path.name} has no rows, only a header; add rows to train on")
     return table
@@ -92,7 +101,7 @@ def split_table(
 
     Features are float64, or objects that are strings or NaN; labels are as found, none
     missing. `name` is what messages call the table. A ValueError says that there is no such
-    target, that a number is infinite, or that no feature is of use.
+    target, that a number is infinite or above 1e100, or that no feature is of use.
 
     Examples
     --------
@@ -106,14 +115,14 @@ def split_table(
             f"target column {quote(target)} is not in {name}; {nearest(target, table.columns)}"
         )
     # Missing ones go first: a label True shall not turn into 1.0 because of them.
-    labels = _tidy(table[target].dropna())
+    labels = _tidy(table[target].dropna(), MISSING_LABELS)
     if labels is None or labels.isna().all():
         found = "no values" if labels is not None else f"values of type {table[target].dtype}"
         raise ValueError(
             f"target column {quote(target)} of {name} must hold numbers or text, got {found}; "
             "choose another target"
         )
-    _refuse_infinity(labels, name)
+    _refuse_huge(labels, name)
     labels = labels.dropna()
     notes = []
     if missing := len(table) - len(labels):
@@ -126,7 +135,7 @@ def split_table(
         if values is None:
             dropped[column] = "neither numbers nor text"
             continue
-        _refuse_infinity(values, name)
+        _refuse_huge(values, name)
         values = values[labels.index]
         if useless := _why_useless(str(column), values):
             dropped[column] = useless
@@ -165,17 +174,21 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _read_csv(content: bytes, name: str) -> pd.DataFrame:
+def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
     try:
         text = content.decode("utf-8-sig").lstrip("\r\n")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
         raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
+    named = re.match(rf'"?sep=([{DELIMITERS}])"?\r?\n[\r\n]*', text)  # by spreadsheets
+    if named:
+        text = text[named.end() :]
     try:
-        headers = {delimiter: _header(text, delimiter) for delimiter in ",;\t"}
+        headers = {mark: _header(text, mark) for mark in (named[1] if named else DELIMITERS)}
         delimiter = max(headers, key=lambda key: len(headers[key]))
         header = headers[delimiter]
+        missing = [MISSING_LABELS if column == target else MISSING for column in header]
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
@@ -186,7 +199,7 @@ def _read_csv(content: bytes, name: str) -> pd.DataFrame:
                 index_col=False,
                 skipinitialspace=True,
                 keep_default_na=False,
-                na_values=MISSING,
+                na_values=dict(enumerate(missing)),
                 low_memory=False,
             )
     except (csv.Error, pd.errors.ParserError) as error:
@@ -198,12 +211,12 @@ def _read_csv(content: bytes, name: str) -> pd.DataFrame:
         ) from None
     if len(header) == 1:
         raise ValueError(
-            f"{name} is not a table: no comma, semicolon or tab in its first line, so no "
+            f"{name} is not a table: no comma, semicolon, tab or | in its first line, so no "
             "feature beside a target; save it as CSV or Parquet"
         )
     _refuse_duplicates([column for column in header if column], name)
     columns = {
-        column: _numbers_if_all_are(table[place], decimal_comma=delimiter == ";")
+        column: _numbers_if_all_are(table[place], missing[place], delimiter == ";")
         for place, column in enumerate(header)
         if column or table[place].notna().any()  # not what a delimiter at the line's end makes
     }
@@ -218,11 +231,11 @@ def _header(text: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in line]
 
 
-def _numbers_if_all_are(values: pd.Series, decimal_comma: bool) -> pd.Series:
+def _numbers_if_all_are(values: pd.Series, missing: list[str], decimal_comma: bool) -> pd.Series:
     """Numbers where spaces, or a comma for the point, had kept pandas from seeing them."""
     if types.infer_dtype(values, skipna=True) != "string":
         return values
-    text = _strip(values)
+    text = _strip(values, missing)
     numbers = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text, errors="coerce")
     return numbers if numbers.notna().equals(text.notna()) else text
 
@@ -239,7 +252,7 @@ def _read_parquet(content: bytes, name: str) -> pd.DataFrame:
         what = f"damaged Parquet, or has two columns of one name ({quote(error)})"
         raise ValueError(f"{name} is {what}; make it again") from None
     table = table.reset_index(drop=None in table.index.names)  # an index with a name is a column
-    table.columns = table.columns.map(str)
+    table.columns = pd.Index([str(column).strip() for column in table.columns])
     _refuse_duplicates(list(table.columns), name)
     return table
 
@@ -253,30 +266,33 @@ def _refuse_duplicates(columns: list[str], name: str) -> None:
         )
 
 
-def _refuse_infinity(values: pd.Series, name: str) -> None:
+def _refuse_huge(values: pd.Series, name: str) -> None:
     if values.dtype == object:
         return
-    infinite = np.isinf(values.to_numpy(float))
-    if infinite.any():
+    numbers = values.to_numpy(float)
+    huge = abs(numbers) > LARGEST
+    if huge.any():
+        row = huge.argmax()
         raise ValueError(
-            f"numbers must be finite, got an infinity in row {values.index[infinite.argmax()] + 1} "
-            f"of column {quote(values.name)} in {name}; correct it or leave the cell empty"
+            f"numbers must be finite and at most {LARGEST:g} in size, got {numbers[row]:g} in row "
+            f"{values.index[row] + 1} of column {quote(values.name)} in {name}; "
+            "correct it or leave the cell empty"
         )
 
 
-def _strip(values: pd.Series) -> pd.Series:
+def _strip(values: pd.Series, missing: list[str]) -> pd.Series:
     """Text without spaces around it, and NaN where that leaves a word for missing."""
     text = values.astype(object).where(values.notna(), np.nan).str.strip()
-    return text.mask(text.isin(MISSING), np.nan)
+    return text.mask(text.isin(missing), np.nan)
 
 
-def _tidy(values: pd.Series) -> pd.Series | None:
+def _tidy(values: pd.Series, missing: list[str] = MISSING) -> pd.Series | None:
     """Turn a column into numbers, booleans, or strings and NaN; into None if it is neither."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     kind = types.infer_dtype(values, skipna=True)
     if kind == "string":
-        return _strip(values)
+        return _strip(values, missing)
     if kind == "empty":
         return values.astype(float)
     if kind == "boolean":
