@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
             "train": (preprocessor.fit_transform(X_train), y_train),
             "test": (preprocessor.transform(X_test), y_test),
         }
-        print(f"\nTraining with {options.optimizer} on {len(y_train)} rows", flush=True)
+        print(f"\nTraining with optimizer {options.optimizer} on {len(y_train)} rows", flush=True)
         neuron = train(options, rows)
         ending = neuron.termination_
         print(f"Stopped after {ending.n_iter} iterations: {ending.message}\n")
@@ -187,6 +187,10 @@ def write_metrics(
     path: Path, options: argparse.Namespace, data: Any, neuron: Any, figures: Any
 ) -> None:
     """The run in figures: the same for the same seed, but for the seconds."""
+    termination = {
+        name: None if value != value else value  # NaN is no JSON
+        for name, value in asdict(neuron.termination_).items()
+    }
     report = {
         "data": {
             "name": data.name,
@@ -200,8 +204,7 @@ def write_metrics(
         "test_size": options.test_size,
         "seed": options.seed,
         "parameters": neuron.get_params(),
-        "termination": asdict(neuron.termination_),
-        "seconds": float(neuron.history_["seconds"].iloc[-1]),
+        "termination": termination,
         "figures": {part: figures.loc[part].to_dict("index") for part in ("train", "test")},
         "versions": {
             "trainer": trainer.__version__,
@@ -218,7 +221,7 @@ def draw(folder: Path, data: Any, model: Any, models: dict[str, Any], X: Any, y:
     neuron = model["neuron"]
     held_out = "training rows held out" if neuron.early_stopping else "test rows"
     loss = trainer.LossCurveDisplay.from_estimator(neuron, held_out_label=held_out).ax_
-    loss.set_title(f"{data.name}: loss of a logistic neuron, {neuron.optimizer}", loc="left")
+    loss.set_title(f"{data.name}: loss with optimizer {neuron.optimizer}", loc="left")
     compared = {name: models[name] for name in models if name != "constant"}
     calibration = trainer.plot_calibration(compared, X, y, pos_label=data.positive)
     calibration.set_title(f"{data.name}: calibration on {len(y)} test rows", loc="left")

@@ -140,7 +140,9 @@ def test_certificate_of_many_rows_is_a_samples(monkeypatch, cancer):
 def test_agaricus_is_separable(solver):
     X, y = load_svmlight_file(str(SHARED / "agaricus_train.libsvm.gz"), n_features=127)
     with pytest.warns(ConvergenceWarning, match="no finite minimum"):
-        assert LogisticNeuron(optimizer=solver, alpha=0).fit(X, y).termination_.reason == "separable"
+        assert (
+            LogisticNeuron(optimizer=solver, alpha=0).fit(X, y).termination_.reason == "separable"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         end = LogisticNeuron(optimizer=solver, alpha=1e-4).fit(X, y).termination_

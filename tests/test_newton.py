@@ -217,9 +217,7 @@ def test_newton_follows_negative_curvature_away_from_a_saddle():
     objective = Objective(ArrayRows(x, y), 0.0, fit_intercept=False)
     grid = np.linspace(0.1, 3, 2000)
     slopes = [objective.value_and_gradient(np.array([[w], [0.0]]))[1][0, 0] for w in grid]
-    curved = [
-        objective.value_gradient_hessian(np.array([[w], [0.0]]))[2][0, 0, 0] for w in grid
-    ]
+    curved = [objective.value_gradient_hessian(np.array([[w], [0.0]]))[2][0, 0, 0] for w in grid]
     at = int(np.argmin(curved))
     assert curved[at] < 0
     start = np.array([[grid[at]], [0.0]])
