@@ -18,9 +18,7 @@ from benchmark_solving import Settings, quietly, say, solve
 from benchmark_watch import Row, rounds, set_ratios, timed
 from sklearn.linear_model import SGDClassifier
 
-from trainer import LogisticNeuron
-from trainer.objective import Objective
-from trainer.rows import ArrayRows
+from trainer import ArrayRows, LogisticNeuron, Objective
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,6 @@ included. A solver shows the watch each point it reaches, so that a run that is 
 short still has an answer, and a traced one a path.
 """
 
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -188,7 +187,6 @@ def scipy_least_squares(problem: Problem) -> Run:
     return run
 
 
-
 # ---------------------------------------------------------------------- scikit-learn
 
 
@@ -234,9 +232,7 @@ def _parameters(model: Any) -> Array:
 PEERS: dict[str, Peer] = {
     OURS: Peer(this_trainer),
     "SciPy L-BFGS-B": Peer(scipy_lbfgsb, "scipy"),
-    "SciPy least_squares": Peer(
-        scipy_least_squares, "scipy", max_features=300, dense_only=True
-    ),
+    "SciPy least_squares": Peer(scipy_least_squares, "scipy", max_features=300, dense_only=True),
     "PyTorch L-BFGS": Peer(torch_lbfgs, "torch"),
     "PyTorch Adam": Peer(torch_adam, "torch"),
     "JAX optax L-BFGS": Peer(optax_lbfgs, "optax", compiles=True),

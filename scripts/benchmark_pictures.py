@@ -94,9 +94,7 @@ def marker(colour: str, shape: str, filled: bool, text: str) -> Line2D:
     return Line2D([], [], color=colour, marker=shape, mfc=fill, mew=1.6, ls="", label=text)
 
 
-def cost_against_time(
-    curves: dict[str, Curve], problem: Problem, path: Path, caption: str
-) -> None:
+def cost_against_time(curves: dict[str, Curve], problem: Problem, path: Path, caption: str) -> None:
     """Draw how far above the lowest cost each peer was, and when."""
     figure = Figure(figsize=(8, 5.4))
     figure.set_layout_engine("constrained", rect=(0, 0.07, 1, 0.93))

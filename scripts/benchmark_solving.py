@@ -72,9 +72,7 @@ def solve(case: str, problem: Problem, peers: dict[str, Peer], repeats: int) -> 
     """
     n, d = problem.X.shape
     say(f"{problem.name} ({n} x {d}, {problem.X.dtype}) to {problem.target:.0e}")
-    rows = {
-        name: Row(case, problem.name, name, n, d, dtype=str(problem.X.dtype)) for name in peers
-    }
+    rows = {name: Row(case, problem.name, name, n, d, dtype=str(problem.X.dtype)) for name in peers}
     runs: dict[str, Run] = {}
     results: dict[str, list[Timed]] = {name: [] for name in peers}
     for name, peer in peers.items():

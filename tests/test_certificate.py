@@ -1,4 +1,4 @@
-"""What a small gradient does not prove: plateau, saddle, and separable data told for what they are."""
+"""What a small gradient does not prove: plateau, saddle and separable data, each told."""
 
 import warnings
 from pathlib import Path

@@ -11,8 +11,10 @@ __version__ = "0.1.0"
 
 # Public names whose modules are imported on first use: they bring pandas or matplotlib along.
 _LAZY = {
+    "ArrayRows": "rows",
     "Dataset": "datasets",
     "LossCurveDisplay": "plots",
+    "Objective": "objective",
     "compare_models": "evaluation",
     "list_datasets": "datasets",
     "load_dataset": "datasets",

@@ -235,19 +235,10 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     encode = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
     )
-    # Value "a" of column "c" is named "c_a": what else may be called so gets a prefix.
+    # Value "a" of column "c" is named "c_a": a column that may be called so wants a prefix.
     clash = any(str(other).startswith(f"{name}_") for name in text for other in X)
-    parts = [[name] for name in text] if clash else [text]
-    return ColumnTransformer(
-        [
-            ("numbers", scale, numbers),
-            *(
-                (f"text{place}" if clash else "text", encode, part)
-                for place, part in enumerate(parts)
-            ),
-        ],
-        verbose_feature_names_out=clash,
-    )
+    parts = [("numbers", scale, numbers), ("text", encode, text)]
+    return ColumnTransformer(parts, verbose_feature_names_out=clash)
 
 
 def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -> Dataset:

@@ -199,7 +199,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
                 index_col=False,
                 skipinitialspace=True,
                 keep_default_na=False,
-                na_values=dict(enumerate(missing)),
+                na_values={place: list(words) for place, words in enumerate(missing)},
                 low_memory=False,
             )
     except (csv.Error, pd.errors.ParserError) as error:
@@ -275,7 +275,7 @@ def _refuse_huge(values: pd.Series, name: str) -> None:
         row = huge.argmax()
         raise ValueError(
             f"numbers must be finite and at most {LARGEST:g} in size, got {numbers[row]:g} in row "
-            f"{values.index[row] + 1} of column {quote(values.name)} in {name}; "
+            f"{list(values.index)[row] + 1} of column {quote(values.name)} in {name}; "
             "correct it or leave the cell empty"
         )
 
