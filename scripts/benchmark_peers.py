@@ -138,9 +138,9 @@ def scipy_lbfgsb(problem: Problem) -> Run:
         return float(J), gradient.astype(np.float64, copy=False)
 
     def run(watch: Watch) -> Array:
-        options = {"gtol": problem.target, "ftol": 0.0, "maxiter": MANY, "maxfun": MANY}
+        options: Any = {"gtol": problem.target, "ftol": 0.0, "maxiter": MANY, "maxfun": MANY}
         start = problem.start.astype(np.float64)
-        found = minimize(
+        found = minimize(  # type: ignore[call-overload]  # the stubs want the cost first
             cost, start, method="L-BFGS-B", jac=True, callback=watch.see, options=options
         )
         theta: Array = found.x

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
@@ -379,6 +378,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, X: Any, target: Array, weight: Array | None, random_state: Any
     ) -> tuple[Any, Array, Array | None, Objective]:
         """Split off the rows that early stopping watches."""
+        from sklearn.model_selection import train_test_split
+
         rows_a_class = np.bincount(target.astype(int)).min()
         n_held_out = int(np.ceil(self.validation_fraction * len(target)))
         if rows_a_class < 2 or not 2 <= n_held_out <= len(target) - 2:

@@ -44,6 +44,7 @@ class Rows(Protocol):
     n_features: int
     n_read: list[int]
     """Rows read so far, in a list that is shared with all that is taken from these rows."""
+    is_sparse: bool
     dtype: np.dtype[Any]
     """Precision of the kernels."""
     weight_sum: Array
@@ -92,6 +93,7 @@ class ArrayRows:
     ) -> None:
         self.X = X
         self.dtype = X.dtype
+        self.is_sparse = not isinstance(X, np.ndarray)
         self.n_read = [0] if n_read is None else n_read
         self.y = _as_columns(y)
         self.weight = None if weight is None else _as_columns(weight)
@@ -110,7 +112,8 @@ class ArrayRows:
         n_neurons = args[0].shape[1] if args else 1
         row_bytes = self.X.dtype.itemsize * (self.n_features + 4 * n_neurons)
         size = max(256, BLOCK_BYTES // row_bytes)
-        if size >= self.n_rows:
+        if size >= self.n_rows or self.is_sparse:
+            # sparse rows are read but once either way, and cutting them out copies them
             return kernel(Block(self.X, self.y, self.weight), *args)
         starts = range(0, self.n_rows, size)
         if len(starts) < 4 * N_THREADS:
@@ -160,7 +163,7 @@ class ArrayRows:
         return self._take(drawn)
 
     def _take(self, index: Array) -> "ArrayRows":
-        X = self.X.take(index, axis=0) if isinstance(self.X, np.ndarray) else self.X[index]
+        X = self.X[index] if self.is_sparse else self.X.take(index, axis=0)
         weight = None if self.weight is None else self.weight[index]
         return ArrayRows(X, self.y[index], weight, n_read=self.n_read)
 
@@ -169,7 +172,8 @@ class ArrayRows:
         part = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
         part.X, part.y = self.X[start:stop], self.y[start:stop]
         part.weight = None if self.weight is None else self.weight[start:stop]
-        part.dtype, part.n_features, part.n_read = self.dtype, self.n_features, self.n_read
+        part.dtype, part.is_sparse, part.n_read = self.dtype, self.is_sparse, self.n_read
+        part.n_features = self.n_features
         part.n_rows = part.X.shape[0]
         return part
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -188,7 +188,10 @@ def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
         headers = {mark: _header(text, mark) for mark in (named[1] if named else DELIMITERS)}
         delimiter = max(headers, key=lambda key: len(headers[key]))
         header = headers[delimiter]
-        missing = [MISSING_LABELS if column == target else MISSING for column in header]
+        words = {
+            place: MISSING_LABELS if column == target else MISSING
+            for place, column in enumerate(header)
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
@@ -199,7 +202,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
                 index_col=False,
                 skipinitialspace=True,
                 keep_default_na=False,
-                na_values={place: list(words) for place, words in enumerate(missing)},
+                na_values=cast(Any, words),
                 low_memory=False,
             )
     except (csv.Error, pd.errors.ParserError) as error:
@@ -216,7 +219,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
         )
     _refuse_duplicates([column for column in header if column], name)
     columns = {
-        column: _numbers_if_all_are(table[place], missing[place], delimiter == ";")
+        column: _numbers_if_all_are(table[place], words[place], delimiter == ";")
         for place, column in enumerate(header)
         if column or table[place].notna().any()  # not what a delimiter at the line's end makes
     }

@@ -12,6 +12,9 @@ from trainer.optimizers.newton import MOST_NEGATIVE, Newton, NewtonState
 LARGEST_HESSIAN = 1500
 """Up to this many parameters a Hessian is formed and factorised."""
 
+LARGEST_SPARSE_HESSIAN = 100
+"""The same where X is sparse: then a gradient costs so little that Hessians do not pay."""
+
 
 @dataclass(frozen=True)
 class Auto:
@@ -31,10 +34,11 @@ class Auto:
 
     def init(self, objective: Objective, theta: Array) -> State:
         """State of the optimizer that fits the problem."""
-        size = len(theta)
-        if size > LARGEST_HESSIAN:
+        size, rows = len(theta), objective.rows
+        largest = LARGEST_SPARSE_HESSIAN if rows.is_sparse else LARGEST_HESSIAN
+        if size > min(largest, max(rows.n_rows, 100)):
             return LBFGS().init(objective, theta)
-        if objective.rows.n_rows <= 4 * sample_size(size):
+        if rows.n_rows <= 4 * sample_size(size):
             return Newton().init(objective, theta)
         J, gradient = objective.value_and_gradient(theta)
         return State(theta, J, gradient)
