@@ -127,6 +127,36 @@ def test_keyboard_interrupt_keeps_the_best_so_far(cancer):
     np.testing.assert_allclose(objective.value(result.theta), costs.min(), rtol=1e-12)
 
 
+class Interrupting:
+    """A validation cost during which somebody presses Ctrl-C."""
+
+    def __init__(self, at):
+        self.at, self.calls = at, 0
+
+    def columns(self, index):
+        return self
+
+    def value(self, theta):
+        self.calls += 1
+        if self.calls > self.at:
+            raise KeyboardInterrupt
+        return np.array([1.0 / self.calls])
+
+
+def test_an_interruption_amid_the_bookkeeping_leaves_no_half_entry(cancer):
+    _, result = run(*cancer, validation=Interrupting(4))
+    history = result.history
+    lengths = {len(entries) for entries in vars(history).values()}
+    assert lengths == {4}
+    assert result.terminations[0].n_iter == 3
+    assert result.terminations[0].cost == history.cost[3][0]
+
+
+def test_an_interruption_before_anything_is_known_is_passed_on(cancer):
+    with pytest.raises(KeyboardInterrupt):
+        run(*cancer, validation=Interrupting(0))
+
+
 def test_callback_can_stop_the_training(cancer):
     _, result = run(*cancer, callback=lambda theta, history: len(history.cost) == 3)
     assert result.terminations[0].reason == "interrupted"

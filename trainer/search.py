@@ -71,7 +71,10 @@ def search(
     n_tried = n_agreeing = 1
     if result.terminations[0].reason in ("gradient", "plateau"):
         rng = np.random.default_rng([seed, 1])
-        start, n_tried = lower_start(objective, result.theta, n_starts, rng)
+        try:
+            start, n_tried = lower_start(objective, result.theta, n_starts, rng)
+        except KeyboardInterrupt:  # what was found is a minimum all the same
+            start, n_tried = None, 1
         n_agreeing = n_tried
         if start is not None:
             other = train(objective, optimizer, start, tol=tol, callback=callback, **settings)

@@ -158,6 +158,8 @@ def train(
                 if callback is not None and callback(run.theta, run.history):
                     run.interrupt()
         except KeyboardInterrupt:
+            if not run.history.seconds:  # nothing to keep yet
+                raise
             run.interrupt()
     return Result(run.theta, run.terminations, run.history)
 
@@ -217,6 +219,14 @@ class _Run:
 
     def interrupt(self) -> None:
         """Stop all neurons still working, at the best parameters they have seen."""
+        history = self.history
+        lists: list[list[Any]] = [history.cost, history.gradient_max, history.seconds]
+        if self.validation is not None:
+            lists.append(history.validation_cost)
+        n_whole = min(map(len, lists))  # an interruption can fall between two of them
+        for entries in lists:
+            del entries[n_whole:]
+        self.n_iter = n_whole - 1
         self.theta = self.theta.copy()
         for k in self.working:
             self.theta[:, k] = self.best_theta[:, k]
