@@ -11,6 +11,7 @@ Writes benchmark.csv, benchmark.md, time_to_solution.png and cost_against_time.p
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -29,7 +30,10 @@ from benchmark_watch import Row
 
 __all__ = ["CASES", "main"]
 
-QUICK_SECONDS = 95
+LOAD = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+"""Programs that were running already; threads that must wait for each other wait long then."""
+
+QUICK_SECONDS = 100
 """After so many a quick run begins no further case, so that it ends within two minutes."""
 
 
@@ -56,17 +60,17 @@ CASES: dict[str, Case] = {
     "small": Case("the toy sets, to 1e-8", partial(solve_all, "small", problems.small)),
     "well": Case("well-conditioned, to 1e-8", partial(solve_all, "well", problems.well)),
     "ill": Case("condition number 1e4, to 1e-8", partial(solve_all, "ill", problems.ill)),
+    "trace": Case("cost against time, for the picture", lambda settings: []),
+    "large": Case("a million rows, to 1e-8", partial(solve_all, "large", problems.large)),
     "wide": Case("more columns than rows, to 1e-8", partial(solve_all, "wide", problems.wider)),
     "sparse": Case("CSR, to 1e-8", partial(solve_all, "sparse", problems.sparser)),
-    "large": Case("a million rows, to 1e-8", partial(solve_all, "large", problems.large)),
-    "trace": Case("cost against time, for the picture", lambda settings: []),
     "float32": Case("float32 against float64, to 1e-6", float32),
     "one_pass": Case("J and its gradient, once", measures.one_pass),
     "memory": Case("peak memory of a fit", measures.memory),
-    "growth": Case("how time grows with n, d and K", measures.growth),
     "epoch": Case("an epoch of mini-batches", measures.epoch),
     "import": Case("import time", measures.import_time),
     "multi_start": Case("what several starts cost", measures.multi_start),
+    "growth": Case("how time grows with n, d and K", measures.growth),
 }
 
 
@@ -117,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def heading(settings: Settings, caption: str, late: Sequence[str] = ()) -> str:
     """Say where and how this was measured, and what and who was left out."""
     lines = [
-        caption + ".",
+        f"{caption}. Load of the machine before the start: {LOAD:.1f}.",
         "Median (times this trainer's); below 1 × means that this trainer lost. Everyone in the "
         "same process, in turns, warmed up, on the same arrays; gradients by one referee.",
     ]

@@ -72,12 +72,12 @@ PASSES: dict[str, tuple[str, Callable[[Problem, Array], Callable[[], Any]]]] = {
 
 
 def pass_over(problem: Problem, K: int, settings: Settings) -> list[Row]:
-    """Time one pass by everyone at a random θ, and compare the gradients."""
+    """Time one pass by everyone at a random θ, and compare the gradients of four neurons."""
     n, d = problem.X.shape
     say(f"one pass over {problem.name}, {n} x {d}, {problem.X.dtype}, K = {K}")
     theta = 0.1 * np.random.default_rng(3).standard_normal((d + 1, K))
     theta = (theta[:, 0] if K == 1 else theta).astype(problem.X.dtype)
-    columns = theta.reshape(d + 1, K).T
+    columns = theta.reshape(d + 1, K).T[:4]
     expected = np.column_stack([referee(problem, column)[1] for column in columns])
     passes, notes = {}, {}
     for name, (package, prepare) in PASSES.items():
@@ -87,7 +87,8 @@ def pass_over(problem: Problem, K: int, settings: Settings) -> list[Row]:
             passes[name] = prepare(problem, theta)
             answer = passes[name]()
         if name != BARE:
-            error = np.abs(np.asarray(answer[1]).reshape(d + 1, K) - expected).max()
+            gradient = np.asarray(answer[1]).reshape(d + 1, K)[:, :4]
+            error = np.abs(gradient - expected).max()
             notes[name] = f"gradient within {error:.0e} of the referee's"
     seconds = rounds(passes, 2 * settings.repeats, settings.time_limit)
     rows = [
