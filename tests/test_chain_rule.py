@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from trainer import chain_rule as lesson
+from trainer import kernels
 from trainer.rows import Block
 
 LESSON = [
@@ -157,7 +158,7 @@ def test_extremes_are_the_published_ones():
 # ------------------------------------------------------------------ the fast twins
 
 
-@pytest.fixture(params=["dense", "sparse"])
+@pytest.fixture(params=["dense", "sparse", "dense, hard labels", "sparse, hard labels"])
 def block_and_bank(request):
     rng = np.random.default_rng(3)
     m, d, K = 50, 4, 3
@@ -165,7 +166,10 @@ def block_and_bank(request):
     y = np.where(rng.random((m, K)) < 0.5, rng.integers(0, 2, (m, K)), rng.random((m, K)))
     weight = rng.random((m, 1))
     theta = 3 * rng.normal(size=(d + 1, K))
-    kept = csr_array(X) if request.param == "sparse" else X
+    kept = csr_array(X) if request.param.startswith("sparse") else X
+    if request.param.endswith("hard labels"):
+        y = y.round()
+        return Block(kept, y, weight, 1 - 2 * y), X, theta
     return Block(kept, y, weight), X, theta
 
 
@@ -174,19 +178,19 @@ def test_gradient_kernel_is_the_lesson(block_and_bank):
     w, b = theta[:-1], theta[-1]
     z = lesson.z(X, w, b)
     upstream = block.weight * lesson.dl_dz(block.y, z)
-    cost, gradient = lesson.gradient_sums(block, theta)
+    cost, gradient = kernels.gradient_sums(block, theta)
     np.testing.assert_allclose(
         cost, (block.weight * lesson.l(block.y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13
     )
     np.testing.assert_allclose(gradient[:-1], X.T @ upstream, rtol=1e-12)
     np.testing.assert_allclose(gradient[-1], upstream.sum(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(lesson.cost_sums(block, theta)[0], cost, rtol=1e-15)
+    np.testing.assert_allclose(kernels.cost_sums(block, theta)[0], cost, rtol=1e-15)
 
 
 def test_unweighted_gradient_kernel_is_backpropagation(block_and_bank):
     block, X, theta = block_and_bank
     dJ_dw, dJ_db = lesson.backpropagation(X, block.y, theta[:-1], theta[-1])
-    _, sums = lesson.gradient_sums(Block(block.X, block.y, None), theta)
+    _, sums = kernels.gradient_sums(block._replace(weight=None), theta)
     np.testing.assert_allclose(sums / len(X), np.vstack([dJ_dw, dJ_db]), rtol=1e-12)
 
 
@@ -197,20 +201,25 @@ def test_curvature_kernels_are_the_lesson(block_and_bank):
     response = X @ direction[:-1] + direction[-1]
     X1 = np.hstack([X, np.ones((len(X), 1))])
     upstream = block.weight * lesson.d2l_dz2(block.y, z) * response
-    (product,) = lesson.hessian_product_sums(block, theta, direction)
+    (product,) = kernels.hessian_product_sums(block, theta, direction)
     np.testing.assert_allclose(product, X1.T @ upstream, rtol=1e-11)
-    (squares,) = lesson.squared_response_sums(block, direction)
+    (misfit,) = kernels.misfit_sums(block, theta)
+    expected = (block.weight * (lesson.d2l_dz2(block.y, z) < 0)).sum(axis=0)
+    np.testing.assert_allclose(misfit, expected, rtol=1e-12)
+    (squares,) = kernels.squared_response_sums(block, direction)
     np.testing.assert_allclose(squares, (block.weight * response**2).sum(axis=0), rtol=1e-12)
-    (gram,) = lesson.gram_product_sums(block, direction)
+    (gram,) = kernels.gram_product_sums(block, direction)
     np.testing.assert_allclose(gram, X1.T @ (block.weight * response), rtol=1e-11)
-    (norms,) = lesson.squared_norm_sums(block)
+    (norms,) = kernels.squared_norm_sums(block)
     np.testing.assert_allclose(norms, (block.weight * (X1**2).sum(1)[:, None]).sum(0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("y", [0.0, 1.0])
-def test_gradient_kernel_keeps_both_tails(y):
-    for z in (-700.0, -300.0, -40.0, 40.0, 300.0):
-        block = Block(np.ones((1, 1)), np.array([[y]]), None)
-        _, gradient = lesson.gradient_sums(block, np.array([[0.0], [z]]))
+def test_gradient_kernel_keeps_both_tails(y, hard):
+    for z in (-800.0, -700.0, -300.0, -40.0, 40.0, 300.0, 800.0):
+        target = np.array([[y]])
+        block = Block(np.ones((1, 1)), target, None, 1 - 2 * target if hard else None)
+        _, gradient = kernels.gradient_sums(block, np.array([[0.0], [z]]))
         true = float(exact(y, z)[0])
-        assert gradient[1, 0] == pytest.approx(true, rel=1e-13, abs=np.finfo(float).tiny)
+        assert gradient[1, 0] == pytest.approx(true, rel=1e-13, abs=1e-307)

@@ -8,9 +8,8 @@ rule gives both as a product of local derivatives::
     dl/dw = dl/dσ · dσ/dz · dz/dw          dl/db = dl/dσ · dσ/dz · dz/db
 
 Read from top to bottom: the forward pass, the local derivatives, their product,
-the same product as backpropagation, the second derivative, and at the end the
-block kernels that training runs, which do all of this for many rows and many
-neurons at once and are tested equal to the lines above them.
+the same product as backpropagation, the second derivative. Training runs the faster
+twins of these lines in `trainer/kernels.py`, which are tested equal to them.
 
 Every function takes plain numbers as well as arrays: x may be a number, a batch of
 numbers (n,), a batch of rows (n, d); w and b one neuron's, (d,) and a number, or a
@@ -20,12 +19,11 @@ The derivatives by σ and z are asked for at z, because σ alone has lost a tail
 z ≈ 36.7 on ``1 - σ`` is exactly 0 in float64. Here both tails are exact.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
 Numeric = npt.ArrayLike
 
 MAX_CURVATURE = 0.15405857012135051
@@ -367,173 +365,3 @@ def _residual(y: Numeric, z: Numeric) -> Any:
 
 def _n_rows(batch: Numeric) -> int:
     return np.shape(batch)[0] if np.ndim(batch) else 1
-
-
-# --------------------------------------------------- block kernels: sums over many rows
-#
-# A kernel sees one block of m rows and a bank of K neurons with parameters `theta`
-# (d + 1, K), the bias in the last row. It returns sums over its rows, never means:
-# sums add, whatever the sizes of the blocks.
-
-
-class Block(Protocol):
-    """Some rows: X (m, d), dense or sparse, y (m, 1 or K), weight (m, 1 or K) or None."""
-
-    X: Any
-    y: Array
-    weight: Array | None
-
-
-def cost_sums(block: Block, theta: Array) -> tuple[Array]:
-    """Σ weight·l over the block's rows, (K,)."""
-    residual, _ = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
-    return (_sum_of_products(residual, residual, block.weight),)
-
-
-def gradient_sums(block: Block, theta: Array) -> tuple[Array, Array]:
-    """Σ weight·l (K,) and Σ weight·dl/dz·dz/dθ (d + 1, K) over the block's rows."""
-    residual, slope = _residual_and_slope(_weighted_sums_or_rest(block.X, theta), block.y)
-    cost = _sum_of_products(residual, residual, block.weight)
-    slope *= residual
-    slope *= 2
-    return cost, _back_to_parameters(block, slope)
-
-
-def slope_sums(block: Block, theta: Array) -> tuple[Array]:
-    """The second of `gradient_sums` alone: mini-batches have no use for their cost."""
-    residual, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
-    slope *= residual
-    slope *= 2
-    return (_back_to_parameters(block, slope),)
-
-
-def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
-    """The sums of `gradient_sums`, and Σ weight·d²l/dz²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
-    zs = _weighted_sums_or_rest(block.X, theta)
-    residual, slope = _residual_and_slope(zs, block.y)
-    cost = _sum_of_products(residual, residual, block.weight)
-    curvature = _curvature(zs, residual, slope)
-    slope *= residual
-    slope *= 2
-    return cost, _back_to_parameters(block, slope), _outer_products(block, curvature)
-
-
-def gram_sums(block: Block) -> tuple[Array]:
-    """Σ weight·(dz/dθ)(dz/dθ)ᵀ over the block's rows, (d + 1, d + 1, 1 or K)."""
-    return (_outer_products(block, np.ones((len(block.y), 1), dtype=block.X.dtype)),)
-
-
-def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[Array]:
-    """Σ weight·d²l/dz²·(dz/dθ·s) dz/dθ over the block's rows, for a direction s each (d + 1, K)."""
-    zs = _weighted_sums(block.X, theta)
-    upstream = _curvature(zs, *_residual_and_slope(zs, block.y))
-    upstream *= _weighted_sums(block.X, direction)
-    return (_back_to_parameters(block, upstream),)
-
-
-def saturation_sums(block: Block, theta: Array) -> tuple[Array, Array]:
-    """Σ weight·σ(1 - σ) (K,) and Σ weight·σ(1 - σ)·|dz/dw| (d, K) over the block's rows."""
-    _, slope = _residual_and_slope(_weighted_sums(block.X, theta), block.y)
-    if block.weight is not None:
-        slope *= block.weight
-    return slope.sum(axis=0, dtype=np.float64), (abs(block.X).T @ slope).astype(np.float64)
-
-
-def misfit_sums(block: Block, theta: Array) -> tuple[Array]:
-    """Σ weight over the block's rows whose curvature d²l/dz² is negative (K,)."""
-    zs = _weighted_sums(block.X, theta)
-    misfit = _curvature(zs, *_residual_and_slope(zs, block.y)) < 0
-    weight = np.ones((1, 1)) if block.weight is None else block.weight
-    return ((misfit * weight).sum(axis=0, dtype=np.float64),)
-
-
-def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
-    """Σ weight·(dz/dθ·s)² over the block's rows (K,): how far a step s moves the z's."""
-    response = _weighted_sums(block.X, direction)
-    return (_sum_of_products(response, response, block.weight),)
-
-
-def squared_norm_sums(block: Block) -> tuple[Array]:
-    """Σ weight·‖dz/dθ‖² over the block's rows, (1,) or (K,)."""
-    squares = block.X.multiply(block.X) if hasattr(block.X, "multiply") else block.X**2
-    norms = np.asarray(squares.sum(axis=1, dtype=np.float64)).reshape(-1, 1) + 1
-    return (norms.sum(axis=0) if block.weight is None else (norms * block.weight).sum(axis=0),)
-
-
-def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
-    """Σ weight·(dz/dθ·s) dz/dθ over the block's rows (d + 1, K)."""
-    return (_back_to_parameters(block, _weighted_sums(block.X, direction)),)
-
-
-def _weighted_sums(X: Any, theta: Array) -> Array:
-    """Twin of `z` for a bank: X W + b, (m, K), in X's precision."""
-    theta = theta.astype(X.dtype, copy=False)
-    zs = X @ theta[:-1]
-    zs += theta[-1]
-    return zs
-
-
-def _weighted_sums_or_rest(X: Any, theta: Array) -> Array:
-    """The same; where all neurons are at rest, at θ = 0, X need not be read."""
-    if theta.any():
-        return _weighted_sums(X, theta)
-    return np.zeros((X.shape[0], theta.shape[1]), dtype=X.dtype)
-
-
-def _residual_and_slope(zs: Array, y: Array) -> tuple[Array, Array]:
-    """Twin of `_residual` and `dsig_dz` that goes through one exponential, in place."""
-    small = np.copysign(zs, -1)
-    np.exp(small, out=small)
-    large = small + 1
-    np.reciprocal(large, out=large)
-    small *= large
-    slope = small * large
-    negative = zs < 0
-    sigma = np.where(negative, small, large)
-    np.copyto(small, large, where=negative)  # now 1 - σ
-    small *= y
-    sigma *= 1 - y
-    sigma -= small
-    return sigma, slope
-
-
-def _curvature(zs: Array, residual: Array, slope: Array) -> Array:
-    """Twin of `d2l_dz2` for a residual and a slope at hand."""
-    curvature = np.tanh(-0.5 * zs)  # 1 - 2σ
-    curvature *= residual
-    curvature += slope
-    curvature *= slope
-    curvature *= 2
-    return curvature
-
-
-def _sum_of_products(a: Array, b: Array, weight: Array | None) -> Array:
-    if weight is None:
-        return np.einsum("nk,nk->k", a, b, dtype=np.float64)
-    return np.einsum("nk,nk,nk->k", a, b, np.broadcast_to(weight, a.shape), dtype=np.float64)
-
-
-def _back_to_parameters(block: Block, upstream: Array) -> Array:
-    """Σ upstream·dz/dθ: the product with dz/dw = x, and below it with dz/db = 1."""
-    if block.weight is not None:
-        upstream *= block.weight
-    sums = np.empty((block.X.shape[1] + 1, upstream.shape[1]))
-    sums[:-1] = block.X.T @ upstream
-    sums[-1] = upstream.sum(axis=0)
-    return sums
-
-
-def _outer_products(block: Block, factor: Array) -> Array:
-    """Σ weight·factor·(dz/dθ)(dz/dθ)ᵀ, one matrix for each column of weight·factor."""
-    if block.weight is not None:
-        factor = factor * block.weight
-    X, d = block.X, block.X.shape[1]
-    sums = np.empty((d + 1, d + 1, factor.shape[1]))
-    for k in range(factor.shape[1]):
-        if isinstance(X, np.ndarray):
-            sums[:-1, :-1, k] = X.T @ (X * factor[:, k : k + 1])
-        else:
-            sums[:-1, :-1, k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
-    sums[:-1, -1] = sums[-1, :-1] = X.T @ factor
-    sums[-1, -1] = factor.sum(axis=0)
-    return sums

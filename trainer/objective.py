@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from trainer import chain_rule
+from trainer import kernels
+from trainer.chain_rule import MAX_CURVATURE
 from trainer.rows import Rows
 
 Array = npt.NDArray[Any]
@@ -45,22 +46,22 @@ class Objective:
 
     def value(self, theta: Array) -> Array:
         """J (K,)."""
-        (cost,) = self.rows.map_sum(chain_rule.cost_sums, theta)
+        (cost,) = self.rows.map_sum(kernels.cost_sums, theta)
         return self._with_penalty(cost, theta)
 
     def value_and_gradient(self, theta: Array) -> tuple[Array, Array]:
         """J (K,) and dJ/dθ (d + 1, K), in one pass over the rows."""
-        cost, sums = self.rows.map_sum(chain_rule.gradient_sums, theta)
+        cost, sums = self.rows.map_sum(kernels.gradient_sums, theta)
         return self._with_penalty(cost, theta), self._derivative(sums, theta)
 
     def gradient(self, theta: Array) -> Array:
         """dJ/dθ (d + 1, K) alone, for mini-batches: what `value_and_gradient` gives second."""
-        (sums,) = self.rows.map_sum(chain_rule.slope_sums, theta)
+        (sums,) = self.rows.map_sum(kernels.slope_sums, theta)
         return self._derivative(sums, theta)
 
     def value_gradient_hessian(self, theta: Array) -> tuple[Array, Array, Array]:
         """J (K,), dJ/dθ (d + 1, K) and d²J/dθ² (d + 1, d + 1, K), in one pass over the rows."""
-        cost, sums, hessian = self.rows.map_sum(chain_rule.hessian_sums, theta)
+        cost, sums, hessian = self.rows.map_sum(kernels.hessian_sums, theta)
         hessian /= self.rows.weight_sum
         np.einsum("iik->ik", hessian)[:-1] += self.alpha
         return (
@@ -71,13 +72,13 @@ class Objective:
 
     def gram(self) -> Array:
         """Mean of x̃x̃ᵀ (d + 1, d + 1, 1 or K): sᵀGs is the mean square that a step s moves z."""
-        (sums,) = self.rows.map_sum(chain_rule.gram_sums)
+        (sums,) = self.rows.map_sum(kernels.gram_sums)
         return self._bias_held(sums / self.rows.weight_sum)
 
     def hessian_product(self, theta: Array, direction: Array) -> Array:
         """d²J/dθ² · s for a direction s (d + 1, K) of each neuron, in one pass."""
         direction = self._without_intercept(direction)
-        (sums,) = self.rows.map_sum(chain_rule.hessian_product_sums, theta, direction)
+        (sums,) = self.rows.map_sum(kernels.hessian_product_sums, theta, direction)
         return self._derivative(sums, direction)
 
     def curvature_bound(self, direction: Array) -> Array:
@@ -86,12 +87,12 @@ class Objective:
         As d²l/dz² <= 0.154059 for every row, it is 0.154059 · mean (dz/dθ·s)² + alpha ‖s_w‖².
         """
         penalty = self.alpha * np.sum(direction[:-1] ** 2, axis=0)
-        return chain_rule.MAX_CURVATURE * self.mean_square_response(direction) + penalty
+        return MAX_CURVATURE * self.mean_square_response(direction) + penalty
 
     def mean_square_response(self, direction: Array) -> Array:
         """Mean of (dz/dθ·s)² over the rows (K,): how far a step s moves the z's."""
         direction = self._without_intercept(direction)
-        (squares,) = self.rows.map_sum(chain_rule.squared_response_sums, direction)
+        (squares,) = self.rows.map_sum(kernels.squared_response_sums, direction)
         return squares / self.rows.weight_sum
 
     def saturation(self, theta: Array) -> tuple[Array, Array]:
@@ -99,13 +100,13 @@ class Objective:
 
         As |dl/dσ| <= 2, no component of the data's gradient exceeds 2 · mean σ(1 - σ)|x|.
         """
-        slopes, sums = self.rows.map_sum(chain_rule.saturation_sums, theta)
+        slopes, sums = self.rows.map_sum(kernels.saturation_sums, theta)
         mean = slopes / self.rows.weight_sum
         return mean, 2 * np.maximum(mean, (sums / self.rows.weight_sum).max(axis=0))
 
     def misfit(self, theta: Array) -> Array:
         """Share of the weight (K,) on rows of negative curvature: their label has p < 1/3."""
-        (weight,) = self.rows.map_sum(chain_rule.misfit_sums, theta)
+        (weight,) = self.rows.map_sum(kernels.misfit_sums, theta)
         return weight / self.rows.weight_sum
 
     def lipschitz(self, batch_size: int | None = None) -> Array:
@@ -124,11 +125,11 @@ class Objective:
         steepness = np.array(largest)
         if batch_size is not None:
             steepness += self.mean_square_row() / batch_size
-        return chain_rule.MAX_CURVATURE * steepness + self.alpha
+        return MAX_CURVATURE * steepness + self.alpha
 
     def mean_square_row(self) -> Array:
         """Mean of ‖x̃‖² over the rows, (1,) or (K,)."""
-        (squares,) = self.rows.map_sum(chain_rule.squared_norm_sums)
+        (squares,) = self.rows.map_sum(kernels.squared_norm_sums)
         return squares / self.rows.weight_sum
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
@@ -173,12 +174,12 @@ class Objective:
 
         def gram_product(direction: Array) -> Array:
             direction = self._without_intercept(direction.reshape(size, -1))
-            (product,) = rows.map_sum(chain_rule.gram_product_sums, direction)
+            (product,) = rows.map_sum(kernels.gram_product_sums, direction)
             return self._without_intercept(product)
 
         size = self.rows.n_features + 1
         if size <= EXACT_EIGENVALUE_LIMIT:
-            (gram,) = rows.map_sum(chain_rule.gram_sums)
+            (gram,) = rows.map_sum(kernels.gram_sums)
             return float(np.linalg.eigvalsh(self._bias_held(gram)[..., 0])[-1])
         operator = LinearOperator((size, size), matvec=gram_product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(size)

@@ -18,8 +18,11 @@ from threadpoolctl import ThreadpoolController
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
 
-BLOCK_BYTES = 2**22
-"""Bytes that one block keeps busy: it stays in cache between its forward and backward pass."""
+BLOCK_BYTES = 2**21
+"""Bytes that one block keeps busy: it stays in a core's own cache from forward to backward pass."""
+
+FEWEST_ROWS = 256
+"""A block has so many rows at least, or calls would cost more than sums."""
 
 N_THREADS = cpu_count()
 """Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
@@ -30,11 +33,12 @@ GATHERED_ROWS = 2**14
 
 
 class Block(NamedTuple):
-    """Some rows: X (m, d), dense or CSR, y (m, 1 or K), weight (m, 1 or K) or None."""
+    """Some rows: X (m, d), dense or CSR; y, weight or None, side or None, (m, 1 or K)."""
 
     X: Any
     y: Array
     weight: Array | None
+    side: Array | None = None
 
 
 class Rows(Protocol):
@@ -96,25 +100,22 @@ class ArrayRows:
         self.is_sparse = not isinstance(X, np.ndarray)
         self.n_read = [0] if n_read is None else n_read
         self.y = _as_columns(y)
+        self.side = _side(self.y)
         self.weight = None if weight is None else _as_columns(weight)
         self.n_rows, self.n_features = X.shape
-        if weight_sum is None:
-            weight_sum = (
-                np.array([float(self.n_rows)])
-                if self.weight is None
-                else self.weight.sum(axis=0, dtype=np.float64)
-            )
-        self.weight_sum = weight_sum
+        self.weight_sum = (
+            _weight_sum(self.n_rows, self.weight) if weight_sum is None else weight_sum
+        )
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
         self.n_read[0] += self.n_rows
         n_neurons = args[0].shape[1] if args else 1
         row_bytes = self.X.dtype.itemsize * (self.n_features + 4 * n_neurons)
-        size = max(256, BLOCK_BYTES // row_bytes)
+        size = max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
         if size >= self.n_rows or self.is_sparse:
             # sparse rows are read but once either way, and cutting them out copies them
-            return kernel(Block(self.X, self.y, self.weight), *args)
+            return kernel(Block(self.X, self.y, self.weight, self.side), *args)
         starts = range(0, self.n_rows, size)
         if len(starts) < 4 * N_THREADS:
             return self._add_blocks(kernel, args, starts)
@@ -130,11 +131,17 @@ class ArrayRows:
         self, kernel: Kernel, args: tuple[Array, ...], starts: range
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
+        X, y, weight, side = self.X, self.y, self.weight, self.side
         totals: tuple[Array, ...] = ()
         for start in starts:
             part = slice(start, start + starts.step)
-            weight = None if self.weight is None else self.weight[part]
-            sums = kernel(Block(self.X[part], self.y[part], weight), *args)
+            block = Block(
+                X[part],
+                y[part],
+                None if weight is None else weight[part],
+                None if side is None else side[part],
+            )
+            sums = kernel(block, *args)
             totals = _add([totals, sums]) if totals else sums
         return totals
 
@@ -146,36 +153,68 @@ class ArrayRows:
         """
         order = rng.permutation(self.n_rows)
         step = size * max(1, GATHERED_ROWS // size)
+        starts = range(0, self.n_rows, step)
+        places = [self._place(min(step, self.n_rows)) for _ in starts[:2]]
+        share = self.weight_sum / self.n_rows
+
+        def gather(i: int) -> "ArrayRows":
+            return self._take(order[starts[i] : starts[i] + step], places[i % 2])
+
         with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are worked on
-            coming = pool.submit(self._take, order[:step])
-            for start in range(step, self.n_rows + step, step):
+            coming = pool.submit(gather, 0)
+            for i in range(len(starts)):
                 gathered = coming.result()
-                coming = pool.submit(self._take, order[start : start + step])
+                if i + 1 < len(starts):
+                    coming = pool.submit(gather, i + 1)
                 for first in range(0, gathered.n_rows, size):
-                    batch = gathered._slice(first, first + size)
-                    batch.weight_sum = self.weight_sum * (batch.n_rows / self.n_rows)
+                    batch = gathered._part(slice(first, first + size))
+                    batch.weight_sum = share * batch.n_rows
                     yield batch
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """`size` of the rows, drawn without replacement."""
         drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
         drawn.sort()
-        return self._take(drawn)
+        sample = self._take(drawn)
+        sample.weight_sum = _weight_sum(sample.n_rows, sample.weight)
+        return sample
 
-    def _take(self, index: Array) -> "ArrayRows":
-        X = self.X[index] if self.is_sparse else self.X.take(index, axis=0)
-        weight = None if self.weight is None else self.weight[index]
-        return ArrayRows(X, self.y[index], weight, n_read=self.n_read)
+    def _take(self, index: Array, place: "_Place | None" = None) -> "ArrayRows":
+        """Copies of some rows, in `place` if given; `weight_sum` is left to the caller."""
+        if place is None:
+            place = self._place(len(index))
+        X, target, weight = (
+            _taken(part, where, index) for part, where in zip(self._parts(), place, strict=True)
+        )
+        if self.side is None:
+            return self._like(X, target, weight, None)
+        return self._like(X, (1 - target) / 2, weight, target)
 
-    def _slice(self, start: int, stop: int) -> "ArrayRows":
-        """Some consecutive rows, as views; `weight_sum` is left to the caller."""
-        part = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
-        part.X, part.y = self.X[start:stop], self.y[start:stop]
-        part.weight = None if self.weight is None else self.weight[start:stop]
-        part.dtype, part.is_sparse, part.n_read = self.dtype, self.is_sparse, self.n_read
-        part.n_features = self.n_features
-        part.n_rows = part.X.shape[0]
-        return part
+    def _parts(self) -> "_Place":
+        """What rows consist of; of `side` and y one is enough, as each gives the other."""
+        return self.X, self.y if self.side is None else self.side, self.weight
+
+    def _place(self, n_rows: int) -> "_Place":
+        """Memory for copies of so many rows."""
+        return tuple(
+            np.empty((n_rows, *part.shape[1:]), part.dtype)
+            if isinstance(part, np.ndarray)
+            else None
+            for part in self._parts()
+        )
+
+    def _part(self, part: slice) -> "ArrayRows":
+        """Consecutive rows, as views; `weight_sum` is left to the caller."""
+        weight = None if self.weight is None else self.weight[part]
+        side = None if self.side is None else self.side[part]
+        return self._like(self.X[part], self.y[part], weight, side)
+
+    def _like(self, X: Any, y: Array, weight: Array | None, side: Array | None) -> "ArrayRows":
+        rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
+        rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
+        rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
+        rows.n_rows, rows.n_features = X.shape
+        return rows
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""
@@ -202,8 +241,31 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+_Place = tuple[Any, ...]
+
+
+def _taken(part: Any, place: Array | None, index: Array) -> Any:
+    """Rows of X (or y, or the like) copied into `place`, where X is an array in C order."""
+    if part is None or place is None or not part.flags.c_contiguous:
+        return None if part is None else part[index]
+    # mode="clip" writes to `out` directly; no index is out of bounds
+    return part.take(index, axis=0, out=place[: len(index)], mode="clip")
+
+
 def _as_columns(values: Array) -> Array:
     return values[:, np.newaxis] if values.ndim == 1 else values
+
+
+def _weight_sum(n_rows: int, weight: Array | None) -> Array:
+    if weight is None:
+        return np.array([float(n_rows)])
+    return weight.sum(axis=0, dtype=np.float64)
+
+
+def _side(y: Array) -> Array | None:
+    """1 - 2y where every y is 0 or 1, else None."""
+    side = 1 - 2 * y
+    return side if (np.abs(side) == 1).all() else None
 
 
 def _columns(values: Array, index: Array) -> Array:

@@ -130,6 +130,9 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float) -> Array:
     array of shape (p,)
     """
     low, high, shift = 0.0, np.inf, 0.0
+    H = H.copy()
+    # collinear columns leave directions without curvature, in which rounding alone would lead far
+    np.einsum("ii->i", H)[:] += 1e-13 * np.einsum("ii->i", G)
     for _ in range(60):
         factor, not_definite = dpotrf(H + shift * G if shift else H)
         if not_definite:
