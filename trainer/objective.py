@@ -70,6 +70,14 @@ class Objective:
             self._bias_held(hessian),
         )
 
+    def score_products(self, theta: Array) -> Array:
+        """Mean of the rows' (dl/dθ)(dl/dθ)ᵀ (d + 1, d + 1, K): how their gradients scatter about 0.
+
+        The penalty is no row's, and stays out.
+        """
+        (sums,) = self.rows.map_sum(kernels.score_product_sums, theta)
+        return self._bias_held(sums / self.rows.weight_sum)
+
     def gram(self) -> Array:
         """Mean of x̃x̃ᵀ (d + 1, d + 1, 1 or K): sᵀGs is the mean square that a step s moves z."""
         (sums,) = self.rows.map_sum(kernels.gram_sums)
@@ -147,8 +155,10 @@ class Objective:
 
     def columns(self, index: Array) -> "Objective":
         """The objective of some of the bank's neurons."""
-        alpha = self.alpha if len(self.alpha) == 1 else self.alpha[index]
-        return Objective(self.rows.columns(index), alpha, self.fit_intercept)
+        part = copy(self)
+        part.rows = self.rows.columns(index)
+        part.alpha = self.alpha if len(self.alpha) == 1 else self.alpha[index]
+        return part
 
     def _with_penalty(self, cost_sums: Array, theta: Array) -> Array:
         penalty = self.alpha * np.sum(theta[:-1] ** 2, axis=0) / 2

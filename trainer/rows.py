@@ -93,12 +93,11 @@ class ArrayRows:
         y: Array,
         weight: Array | None = None,
         weight_sum: Array | None = None,
-        n_read: list[int] | None = None,
     ) -> None:
         self.X = X
         self.dtype = X.dtype
         self.is_sparse = not isinstance(X, np.ndarray)
-        self.n_read = [0] if n_read is None else n_read
+        self.n_read = [0]
         self.y = _as_columns(y)
         self.side = _side(self.y)
         self.weight = None if weight is None else _as_columns(weight)
@@ -209,7 +208,7 @@ class ArrayRows:
         side = None if self.side is None else self.side[part]
         return self._like(self.X[part], self.y[part], weight, side)
 
-    def _like(self, X: Any, y: Array, weight: Array | None, side: Array | None) -> "ArrayRows":
+    def _like(self, X: Any, y: Any, weight: Array | None, side: Array | None) -> "ArrayRows":
         rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
         rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
@@ -218,13 +217,11 @@ class ArrayRows:
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""
-        return ArrayRows(
-            self.X,
-            _columns(self.y, index),
-            None if self.weight is None else _columns(self.weight, index),
-            self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index],
-            self.n_read,
-        )
+        parts = (self.y, self.weight, self.side)
+        y, weight, side = (part if part is None else _columns(part, index) for part in parts)
+        rows = self._like(self.X, y, weight, side)
+        rows.weight_sum = self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index]
+        return rows
 
 
 def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
@@ -269,4 +266,4 @@ def _side(y: Array) -> Array | None:
 
 
 def _columns(values: Array, index: Array) -> Array:
-    return values if values.shape[1] == 1 else values[:, index]
+    return values if values.shape[1] == 1 else np.asfortranarray(values[:, index])

@@ -1,6 +1,7 @@
-"""One neuron's whole search: train, look for a lower valley, say what was reached."""
+"""A bank's whole search: train, look for lower valleys, say what was reached."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from trainer.certificate import certify
 from trainer.objective import Objective
 from trainer.optimizers import Optimizer
-from trainer.starts import lower_start
+from trainer.starts import lower_starts
 from trainer.training import History, Result, Termination, train
 
 Array = npt.NDArray[Any]
@@ -37,26 +38,25 @@ def search(
     n_starts: int,
     seed: int,
     tol: float,
+    validation: Objective | None = None,
     callback: Callable[[Array, History], bool] | None = None,
     **settings: Any,
 ) -> Result:
-    """Train one neuron, go on from a lower start if there is one, and certify the end.
+    """Train a bank, go on from lower starts where there are any, and certify the ends.
 
     Parameters
     ----------
     objective : Objective
-        Cost of one neuron.
+        Cost of the bank.
     optimizer : Optimizer
         How to lower it.
-    theta : array of shape (d + 1, 1)
+    theta : array of shape (d + 1, K)
         Where to start.
     n_starts : int
         Starts to compare, see `trainer.starts`.
     seed : int
         Draws samples and starts.
-    tol : float
-        As in `trainer.training.train`.
-    callback : callable, optional
+    tol, validation, callback
         As in `trainer.training.train`.
     **settings
         The other settings of `trainer.training.train`.
@@ -64,38 +64,94 @@ def search(
     Returns
     -------
     Result
-        With a `Termination` that tells minima from what only looks like one.
+        With a `Termination` a neuron that tells minima from what only looks like one.
     """
     read_before = objective.rows.n_read[0]
-    result = train(objective, optimizer, theta, tol=tol, callback=callback, **settings)
-    n_tried = n_agreeing = 1
-    if result.terminations[0].reason in ("gradient", "plateau"):
-        rng = np.random.default_rng([seed, 1])
-        try:
-            start, n_tried = lower_start(objective, result.theta, n_starts, rng)
-        except KeyboardInterrupt:  # what was found is a minimum all the same
-            start, n_tried = None, 1
-        n_agreeing = n_tried
-        if start is not None:
-            other = train(objective, optimizer, start, tol=tol, callback=callback, **settings)
-            n_agreeing -= 1
-            if other.terminations[0].cost < result.terminations[0].cost:
-                result, n_agreeing = other, 1
-    end = replace(
-        _certified(objective, result, tol),
-        n_starts=n_tried,
-        n_agreeing=n_agreeing,
-        n_passes=(objective.rows.n_read[0] - read_before) / objective.rows.n_rows,
-        seconds=result.history.seconds[-1],
+    result = train(
+        objective, optimizer, theta, tol=tol, validation=validation, callback=callback, **settings
     )
-    return Result(result.theta, [end], result.history)
+    n_tried = np.ones(theta.shape[1], dtype=int)
+    n_agreeing = n_tried.copy()
+    ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
+    index = np.flatnonzero(ended)
+    if len(index):
+        rng = np.random.default_rng([seed, 1])
+        with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
+            found = lower_starts(objective.columns(index), result.theta[:, index], n_starts, rng)
+            n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
+            index = index[found.index]
+            if len(index):
+                n_agreeing[index] -= 1
+                other = train(
+                    objective.columns(index),
+                    optimizer,
+                    found.theta,
+                    tol=tol,
+                    validation=None if validation is None else validation.columns(index),
+                    callback=_of_the_whole_bank(callback, result.theta, index),
+                    **settings,
+                )
+                lower = np.array(
+                    [
+                        new.cost < result.terminations[k].cost
+                        for k, new in zip(index, other.terminations, strict=True)
+                    ]
+                )
+                n_agreeing[index[lower]] = 1
+                result = _replaced(result, other, index, lower)
+    n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
+    ends = [
+        replace(
+            _certified(objective.columns(np.array([k])), result.theta[:, [k]], end, tol),
+            n_starts=int(n_tried[k]),
+            n_agreeing=int(n_agreeing[k]),
+            n_passes=n_passes,
+            seconds=result.history.seconds[-1],
+        )
+        for k, end in enumerate(result.terminations)
+    ]
+    return Result(result.theta, ends, result.history)
 
 
-def _certified(objective: Objective, result: Result, tol: float) -> Termination:
-    end = result.terminations[0]
+def _of_the_whole_bank(
+    callback: Callable[[Array, History], bool] | None, theta: Array, index: Array
+) -> Callable[[Array, History], bool] | None:
+    """A callback that is shown the whole bank while only the neurons at `index` are trained."""
+    if callback is None:
+        return None
+
+    def shown(part: Array, history: History) -> bool:
+        whole = theta.copy()
+        whole[:, index] = part
+        return callback(whole, history)
+
+    return shown
+
+
+def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Result:
+    """The result with the neurons at `index` replaced by `other`'s where those are `lower`."""
+    chosen, index = np.flatnonzero(lower), index[lower]
+    theta, ends = result.theta.copy(), list(result.terminations)
+    theta[:, index] = other.theta[:, chosen]
+    for k, j in zip(index, chosen, strict=True):
+        ends[k] = other.terminations[j]
+    if len(index) == len(ends):
+        return Result(theta, ends, other.history)
+    history = History(seconds=max(result.history.seconds, other.history.seconds, key=len))
+    for name in ("cost", "gradient_max", "validation_cost"):
+        old, new = getattr(result.history, name), getattr(other.history, name)
+        length = max(len(old), len(new))
+        for i in range(length if old else 0):  # who has finished stays as it ended
+            values = old[min(i, len(old) - 1)].copy()
+            values[index] = new[min(i, len(new) - 1)][chosen]
+            getattr(history, name).append(values)
+    return Result(theta, ends, history)
+
+
+def _certified(objective: Objective, theta: Array, end: Termination, tol: float) -> Termination:
     if end.reason not in ("gradient", "plateau", "max_iter"):
         return end
-    found = certify(objective, result.theta, max(tol, end.gradient_max))
+    found = certify(objective, theta, max(tol, end.gradient_max))
     values = {
         "mean_slope": found.mean_slope,
         "smallest_curvature": found.smallest_curvature,

@@ -6,7 +6,7 @@ followed for a few steps only, all of them as one bank: a start that leads to a 
 valley is below the found minimum by then, and the others are given up.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,18 @@ STEPS = 10
 LARGEST_HESSIAN = 60
 
 
-def lower_start(
+class LowerStarts(NamedTuple):
+    """What was found: which neurons (indices) have a lower start, the starts, and who was tried."""
+
+    index: Array
+    theta: Array
+    tried: Array
+
+
+def lower_starts(
     objective: Objective, theta: Array, n_starts: int, rng: np.random.Generator
-) -> tuple[Array | None, int]:
-    """Look for a start from which J falls below a minimum already found.
+) -> LowerStarts:
+    """Look for starts from which J falls below minima already found.
 
     Tried are 4 and 16 times the minimum itself, which keep its direction but make the
     neuron decide, so that rows far on the wrong side are given up, and random ones. On the
@@ -43,34 +51,44 @@ def lower_start(
     Parameters
     ----------
     objective : Objective
-        Cost of one neuron.
-    theta : array of shape (d + 1, 1)
-        The minimum found.
+        Cost of a bank.
+    theta : array of shape (d + 1, K)
+        The minima found.
     n_starts : int
-        Starts to try, the one that led to `theta` included.
+        Starts to try a neuron, the one that led to `theta` included.
     rng : Generator
         Draws the sample and the random starts.
 
     Returns
     -------
-    start : array of shape (d + 1, 1) or None
-        The best of the starts after a few steps; None where none is lower.
-    n_tried : int
-        Starts tried, the one that led to `theta` included.
+    LowerStarts
+        index (k,), the neurons for which one of the starts is lower after a few steps;
+        theta (d + 1, k), where it stood then; tried (K,), whether starts were tried.
     """
+    tried = np.zeros(theta.shape[1], dtype=bool)
+    none = LowerStarts(np.flatnonzero(tried), theta[:, tried], tried)
+    if n_starts < 2:
+        return none
     if objective.rows.n_rows > SAMPLE_ROWS:
         objective = objective.sample(rng, SAMPLE_ROWS)
-    if n_starts < 2 or objective.misfit(theta)[0] < MISFIT:
-        return None, 1
-    starts = _starts(objective, theta, n_starts - 1, rng)
-    level = objective.value(theta)[0]
-    level -= 1e-3 * level
+    tried = objective.misfit(theta) >= MISFIT
+    index = np.flatnonzero(tried)
+    if not len(index):
+        return none
+    level = objective.value(theta)[index] * (1 - 1e-3)
+    n_others = n_starts - 1
+    bank = objective.columns(np.repeat(index, n_others))
+    starts = np.hstack(
+        [_starts(objective.columns(k), theta[:, k], n_others, rng) for k in index[:, np.newaxis]]
+    )
     optimizer: Any = Newton() if len(theta) <= LARGEST_HESSIAN else LBFGS()
-    state = optimizer.init(objective, starts)
+    state = optimizer.init(bank, starts)
     for _ in range(STEPS):
-        state = optimizer.step(objective, state)
-    best = int(np.argmin(state.J))
-    return (state.theta[:, [best]] if state.J[best] < level else None), n_starts
+        state = optimizer.step(bank, state)
+    J = state.J.reshape(-1, n_others)
+    best = J.argmin(axis=1) + n_others * np.arange(len(index))
+    lower = J.min(axis=1) < level
+    return LowerStarts(index[lower], state.theta[:, best[lower]], tried)
 
 
 def _starts(objective: Objective, theta: Array, n: int, rng: np.random.Generator) -> Array:

@@ -12,6 +12,9 @@ from trainer.optimizers.newton import MOST_NEGATIVE, Newton, NewtonState
 LARGEST_HESSIAN = 1500
 """Up to this many parameters a Hessian is formed and factorised."""
 
+LARGEST_BANK = 20_000_000
+"""No more numbers than this in the Hessians of a whole bank."""
+
 LARGEST_SPARSE_HESSIAN = 100
 """The same where X is sparse: then a gradient costs so little that Hessians do not pay."""
 
@@ -36,7 +39,8 @@ class Auto:
         """State of the optimizer that fits the problem."""
         size, rows = len(theta), objective.rows
         largest = LARGEST_SPARSE_HESSIAN if rows.is_sparse else LARGEST_HESSIAN
-        if size > min(largest, max(rows.n_rows, 100)):
+        too_many = size**2 * theta.shape[1] > LARGEST_BANK
+        if too_many or size > min(largest, max(rows.n_rows, 100)):
             return LBFGS().init(objective, theta)
         if rows.n_rows <= 4 * sample_size(size):
             return Newton().init(objective, theta)

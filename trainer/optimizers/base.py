@@ -20,6 +20,7 @@ class Objective(Protocol):
     """What an optimizer may ask of a cost; `trainer.objective.Objective` is one."""
 
     rows: Any
+    alpha: Array
     rounding: float
 
     def sample(self, rng: np.random.Generator, size: int) -> "Objective": ...

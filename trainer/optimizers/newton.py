@@ -53,7 +53,11 @@ class Newton:
     def init(self, objective: Objective, theta: Array) -> NewtonState:
         """State before the first iteration."""
         J, gradient, hessian = objective.value_gradient_hessian(theta)
-        gram = objective.gram()
+        if theta.any():
+            gram = objective.gram()
+        else:  # at rest d²l/dz² is 1/8 for every row
+            gram = 8 * hessian
+            np.einsum("iik->ik", gram)[:-1] -= 8 * objective.alpha
         diagonal = np.arange(len(theta))
         # Collinear columns leave G singular and a column of zeros leaves it empty there;
         # this much more makes it a norm again.
