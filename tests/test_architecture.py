@@ -32,6 +32,7 @@ ROOMS = {
     "datasets": ({"tables"}, {"numpy", "pandas", "sklearn"}),
     "tables": (set(), {"numpy", "pandas", "sklearn"}),
     "plots": ({"neuron"}, {"numpy", "sklearn", "matplotlib"}),
+    "inference": ({"objective", "rows"}, {"numpy", "scipy", "pandas", "sklearn"}),
     "evaluation": (set(), {"pandas", "sklearn"}),
     "persistence": ({"neuron"}, {"numpy", "sklearn", "skops"}),
     "__init__": ({"neuron", "training", "optimizers"}, set()),

@@ -214,6 +214,18 @@ def test_curvature_kernels_are_the_lesson(block_and_bank):
     np.testing.assert_allclose(norms, (block.weight * (X1**2).sum(1)[:, None]).sum(0), rtol=1e-12)
 
 
+def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):
+    block, X, theta = block_and_bank
+    (products,) = kernels.score_product_sums(block, theta)
+    assert products.shape == (5, 5, 3)
+    for k in range(theta.shape[1]):
+        expected = np.zeros((5, 5))
+        for x, y, weight in zip(X, block.y[:, k], block.weight[:, 0], strict=True):
+            score = lesson.dl_dz(y, lesson.z(x, theta[:-1, k], theta[-1, k])) * np.append(x, 1)
+            expected += weight * np.outer(score, score)
+        np.testing.assert_allclose(products[..., k], expected, rtol=1e-11, atol=1e-15)
+
+
 @pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_gradient_kernel_keeps_both_tails(y, hard):

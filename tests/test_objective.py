@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from trainer import rows as rows_module
+from trainer.chain_rule import dl_dz
 from trainer.objective import Objective
 from trainer.rows import ArrayRows
 
@@ -44,6 +45,18 @@ def test_gradient_and_hessian_meet_finite_differences(fit_intercept):
         assert (dJ[-1] == 0).all()
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_score_products_are_the_mean_over_rows_without_the_penalty(fit_intercept):
+    X, y, weight, theta, alpha = problem()
+    products = Objective(ArrayRows(X, y, weight), alpha, fit_intercept).score_products(theta)
+    X1 = np.hstack([X, np.full((len(X), 1), float(fit_intercept))])
+    score = dl_dz(y, X @ theta[:-1] + theta[-1])[:, np.newaxis] * X1[:, :, np.newaxis]
+    for k in range(theta.shape[1]):
+        outer = [np.outer(row, row) for row in score[..., k]]
+        expected = np.average(outer, axis=0, weights=weight[:, k])
+        np.testing.assert_allclose(products[..., k], expected, rtol=1e-11, atol=1e-16)
+
+
 def test_cost_is_the_weighted_mean_plus_the_penalty_on_w_alone():
     X, y, weight, theta, alpha = problem()
     sigma = 1 / (1 + np.exp(-(X @ theta[:-1] + theta[-1])))
@@ -77,6 +90,8 @@ def test_bank_is_its_neurons_one_at_a_time():
         J_k, dJ_k = one.value_and_gradient(theta[:, [k]])
         np.testing.assert_allclose(J[[k]], J_k, rtol=1e-13)
         np.testing.assert_allclose(dJ[:, [k]], dJ_k, rtol=1e-11, atol=1e-16)
+        products = bank.score_products(theta)[..., [k]]
+        np.testing.assert_allclose(products, one.score_products(theta[:, [k]]), rtol=1e-10)
         np.testing.assert_allclose(bank.lipschitz()[[k]], one.lipschitz(), rtol=1e-12)
         part = bank.columns(np.array([k])).value_and_gradient(theta[:, [k]])
         np.testing.assert_allclose(part[1], dJ_k, rtol=1e-12, atol=1e-16)
@@ -91,6 +106,9 @@ def test_weights_are_repeated_rows():
         weighted.value_and_gradient(theta), repeated.value_and_gradient(theta), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(
+        weighted.score_products(theta), repeated.score_products(theta), rtol=1e-11
+    )
     np.testing.assert_allclose(weighted.lipschitz(), repeated.lipschitz(), rtol=1e-12)
     np.testing.assert_allclose(weighted.mean_square_row(), repeated.mean_square_row(), rtol=1e-12)
     np.testing.assert_allclose(

@@ -15,6 +15,7 @@ _LAZY = {
     "Dataset": "datasets",
     "LossCurveDisplay": "plots",
     "Objective": "objective",
+    "coefficient_table": "inference",
     "compare_models": "evaluation",
     "list_datasets": "datasets",
     "load_dataset": "datasets",

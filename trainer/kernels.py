@@ -59,6 +59,13 @@ def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
     )
 
 
+def score_product_sums(block: Block, theta: Array) -> tuple[Array]:
+    """Σ weight·(dl/dθ)(dl/dθ)ᵀ = Σ weight·(dl/dz)²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
+    _, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block.X, theta))
+    half_slope *= half_slope
+    return (4 * _outer_products(block, half_slope),)
+
+
 def gram_sums(block: Block) -> tuple[Array]:
     """Σ weight·(dz/dθ)(dz/dθ)ᵀ over the block's rows, (d + 1, d + 1, 1 or K)."""
     return (_outer_products(block, np.ones((len(block.y), 1), dtype=block.X.dtype)),)
