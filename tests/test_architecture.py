@@ -24,9 +24,14 @@ ROOMS = {
         {"objective", "optimizers", "training", "starts", "certificate"},
         {"numpy"},
     ),
+    "targets": (set(), {"numpy", "sklearn"}),
+    "holdout": (set(), {"numpy"}),
     "callbacks": (set(), {"sklearn.callback"}),
     "neuron": (
-        {"chain_rule", "rows", "objective", "optimizers", "training", "search", "callbacks"},
+        {
+            "chain_rule", "rows", "objective", "optimizers", "training", "search",
+            "targets", "holdout", "callbacks", "inference",
+        },
         {"numpy", "scipy", "sklearn", "pandas"},
     ),
     "datasets": ({"tables"}, {"numpy", "pandas", "sklearn"}),

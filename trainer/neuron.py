@@ -1,30 +1,35 @@
 """`LogisticNeuron`: the trainer as a scikit-learn classifier."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import (
     _check_sample_weight,
+    check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
 from trainer import chain_rule
 from trainer.callbacks import CallbackSupportMixin, FitNotifier
+from trainer.holdout import held_out
 from trainer.objective import Objective
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.rows import ArrayRows
 from trainer.search import search
+from trainer.targets import from_labels, from_probabilities, is_soft
 from trainer.training import History, Result, Termination
 
 Array = npt.NDArray[Any]
@@ -34,12 +39,24 @@ class DivergenceError(ValueError):
     """Training ran away from any minimum; the neuron keeps the parameters from before."""
 
 
+def _trains_in_parts(neuron: Any) -> bool:
+    """Whether the optimizer is an update rule: a solver needs all rows at once."""
+    if issubclass(OPTIMIZERS[neuron.optimizer], UpdateRule):
+        return True
+    raise AttributeError(
+        f"partial_fit needs an update rule, got optimizer={neuron.optimizer!r}; choose 'adam', "
+        "for instance"
+    )
+
+
 class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """A logistic neuron σ(w·x + b) trained on the mean squared error of its output.
 
     Minimises J(w, b) = mean (y - σ(Xw + b))² + alpha/2 ‖w‖², with y = 1 for the second
     class and 0 for the first: the Brier score of its probabilities, with a penalty.
     As no row can cost more than 1, wrong labels far from the boundary cannot drag it.
+    More than two classes are a bank of neurons, one a class against the rest, trained
+    together; their probabilities are divided by their sum.
 
     Parameters
     ----------
@@ -62,15 +79,22 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Training is done when no component of J's gradient exceeds this.
     fit_intercept : bool, default=True
         False leaves out the bias b.
+    class_weight : dict or "balanced", default=None
+        Weight of each class, by label; "balanced" weighs all classes alike. It multiplies
+        `sample_weight`.
     early_stopping : bool, default=False
         Stop when the cost on rows held out no longer improves, and keep the
         parameters that were best there.
     validation_fraction : float, default=0.1
-        Share of the training rows that early stopping holds out, stratified by class.
+        Share of the training rows that early stopping holds out, stratified by class;
+        equal rows are held out together.
     n_iter_no_change : int, default=10
         Iterations without improvement that early stopping waits for.
-    init : array-like of shape (n_features + 1,) or fitted LogisticNeuron, default=None
+    init : array-like of shape (n_features + 1,) or (n_features + 1, n_classes), or fitted \
+            linear classifier, default=None
         Where to start: the weights and, last, the bias; None starts from rest, at 0.
+    warm_start : bool, default=False
+        Start where the last fit ended, if there was one.
     n_starts : int, default=4
         J can have several minima. With more than one start, the minimum found is compared
         with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
@@ -83,23 +107,26 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (1, n_features)
-        Weights w, in the precision of X.
-    intercept_ : ndarray of shape (1,)
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights w, in the precision of X; of two classes, those of the second one.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
         Bias b.
-    classes_ : ndarray of shape (2,)
-        The labels; probabilities are those of the second one rising with z.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
     n_iter_ : int
-        Iterations done.
+        Iterations done; of several neurons, by the last to finish.
     loss_curve_ : ndarray of shape (n_iter_ + 1,)
-        J before the first iteration and after each.
+        J before the first iteration and after each; of several neurons, their mean.
     validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
         The same cost on the rows held out, if there are any.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost, gradient_max (largest
         component of J's gradient), validation_cost, seconds since the start.
     termination_ : Termination
-        Why training stopped.
+        Why training stopped; of several neurons, of the first that is not at a minimum,
+        else of the last to finish.
+    terminations_ : list of Termination
+        The same for every neuron.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -122,6 +149,10 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
+    classes_: Array
+    loss_curve_: Array
+    _rule_state: dict[str, Any] | None
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "optimizer": [StrOptions(set(OPTIMIZERS))],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -130,11 +161,13 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "init": ["array-like", HasMethods("decision_function"), None],
         "n_starts": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -149,11 +182,13 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         max_iter: int = 1000,
         tol: float = 1e-6,
         fit_intercept: bool = True,
+        class_weight: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         init: Any = None,
         n_starts: int = 4,
+        warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -164,11 +199,13 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.init = init
         self.n_starts = n_starts
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -182,8 +219,9 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows; float32 stays float32. Scale the features first.
-        y : array-like of shape (n_samples,)
-            Labels, of two classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels. Or soft labels, such as shares of votes: a probability for each class,
+            the shape that `predict_proba` gives; a frame's columns name the classes.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row; a weight of 2 counts as the row twice.
         X_val, y_val : array-like, optional
@@ -206,36 +244,31 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If training stopped before it was done.
         """
-        random_state = check_random_state(self.random_state)
-        seed = int(random_state.randint(2**31 - 1))
+        seed = self._draw_seed()
         optimizer = self._make_optimizer(seed)
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
-        )
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        target = self._encode(y, weight, X.dtype)
+        X, target, weight, strata = self._validate_rows(X, y, sample_weight)
+        theta = self._initial_theta(X.shape[1], 1 if target.ndim == 1 else target.shape[1])
         notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
 
         validation = None
         if X_val is not None or y_val is not None:
             validation = self._validate_held_out(X_val, y_val)
         elif self.early_stopping:
-            X, target, weight, validation = self._hold_out(X, target, weight, random_state)
+            mask = held_out(X, strata, weight, self.validation_fraction, seed)
+            validation = self._objective(*_rows(X, target, weight, mask))
+            X, target, weight = _rows(X, target, weight, ~mask)
 
         def after_iteration(theta: Array, history: History) -> bool:
             iteration = len(history.cost) - 1
             if self.verbose and iteration % self.verbose == 0:
-                cost, slope = history.cost[-1][0], history.gradient_max[-1][0]
+                cost, slope = history.cost[-1].mean(), history.gradient_max[-1].max()
                 print(f"iteration {iteration:5d}   J {cost:.8f}   largest slope {slope:.2e}")
             return notifier.iteration(lambda: self._parameters(theta, X.dtype))
 
-        objective = Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)
         result = search(
-            objective,
+            self._objective(X, target, weight),
             optimizer,
-            self._initial_theta(X.shape[1]),
+            theta,
             n_starts=1 if isinstance(optimizer, UpdateRule) else self.n_starts,
             seed=seed,
             max_iter=self.max_iter,
@@ -249,6 +282,59 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._report()
         return self
 
+    @available_if(_trains_in_parts)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train a little more on some rows: one update, or with `batch_size` one epoch.
+
+        The update rule's memory and step length are kept from call to call. For update
+        rules only, as a solver needs all rows at once.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+            Rows, labels and weights, as in `fit`.
+        classes : array-like of shape (n_classes,), optional
+            All labels that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : LogisticNeuron
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained with, or classes that are missing or change.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight must be a dict or None for partial_fit, which never sees all rows, "
+                "got 'balanced'; give the weights of the classes"
+            )
+        is_first = not hasattr(self, "classes_")
+        _check_partial_fit_first_call(self, classes)
+        X, target, weight, _ = self._validate_rows(
+            X, y, sample_weight, reset=is_first, in_parts=True
+        )
+        n_neurons = 1 if target.ndim == 1 else target.shape[1]
+        rule: Any = self._make_optimizer(self._draw_seed())
+        objective = self._objective(X, target, weight)
+        theta = self._initial_theta(X.shape[1], n_neurons, go_on=not is_first)
+        state = rule.init(objective, theta)
+        before = getattr(self, "_rule_state", None)
+        if before is not None:
+            state = replace(state, **before)
+        costs = [] if is_first or before is None else [self.loss_curve_]
+        state = rule.step(objective, state)
+        self._rule_state = {
+            "rate": state.rate, "memory": state.memory, "n_steps": state.n_steps
+        }  # fmt: skip
+        for name, value in self._parameters(state.theta, X.dtype).items():
+            setattr(self, name, value)
+        self.n_iter_ = state.n_steps
+        self.loss_curve_ = np.append(costs, state.J.mean())
+        return self
+
     def decision_function(self, X: Any) -> Array:
         """Weighted sum z = w·x + b of each row: above 0 for the second class.
 
@@ -259,14 +345,15 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), or (n_samples, n_classes) for more than two
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return safe_sparse_dot(X, self.coef_[0], dense_output=True) + self.intercept_[0]
+        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        return z[:, 0] if z.shape[1] == 1 else z
 
     def predict(self, X: Any) -> Array:
-        """Label of each row: the class whose probability is higher.
+        """Label of each row: the class whose probability is highest.
 
         Parameters
         ----------
@@ -277,11 +364,14 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        positive = self.decision_function(X) > 0
-        return self.classes_[positive.astype(int)]
+        z = self.decision_function(X)
+        return self.classes_[(z > 0).astype(int) if z.ndim == 1 else z.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
-        """Probability of each class: 1 - σ(z) and σ(z), each exact on its own tail.
+        """Probability of each class.
+
+        Of two classes, 1 - σ(z) and σ(z), each exact on its own tail; of more, the
+        neurons' σ(z) divided by their sum.
 
         Parameters
         ----------
@@ -290,10 +380,37 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, 2)
+        ndarray of shape (n_samples, n_classes)
         """
         z = self.decision_function(X)
-        return np.column_stack([chain_rule.sigmoid(-z), chain_rule.sigmoid(z)])
+        if z.ndim == 1:
+            return np.column_stack([chain_rule.sigmoid(-z), chain_rule.sigmoid(z)])
+        sigma = chain_rule.sigmoid(z)
+        sums = sigma.sum(axis=1, keepdims=True)
+        hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
+        if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
+            sigma[hidden] = softmax(z[hidden], axis=1)
+            sums[hidden] = 1
+        return sigma / sums
+
+    def summary(self, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95) -> Any:
+        """Table of the coefficients with standard errors that hold for a wrong model too.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+            The rows that the neuron was fitted to; it does not keep them.
+        level : float, default=0.95
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            See `trainer.coefficient_table`.
+        """
+        from trainer.inference import coefficient_table
+
+        return coefficient_table(self, X, y, sample_weight, level=level)
 
     @property
     def history_(self) -> Any:
@@ -306,8 +423,10 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.classifier_tags.multi_class = False
         return tags
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _make_optimizer(self, seed: int) -> Optimizer:
         kind = OPTIMIZERS[self.optimizer]
@@ -321,85 +440,74 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 )
         return kind(seed=seed) if self.optimizer == "auto" else kind()
 
-    def _initial_theta(self, n_features: int) -> Array:
+    def _validate_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True, in_parts: bool = False
+    ) -> tuple[Any, Array, Array | None, Array]:
+        """X, targets, weights and strata; sets `classes_`, unless they come in parts."""
+        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        soft = is_soft(y)
+        if soft:
+            X = validate_data(self, X, reset=reset, **kinds)
+            check_consistent_length(X, y)
+        else:
+            X, y = validate_data(self, X, y, reset=reset, **kinds)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+            if not weight.any():
+                raise ValueError(
+                    "sample_weight must hold a number > 0, got zeros only: no class is left"
+                )
+        known = self.classes_ if in_parts else None
+        encode = from_probabilities if soft else from_labels
+        targets = encode(y, weight, self.class_weight, X.dtype, known)
+        self.classes_ = targets.classes
+        return X, targets.values, targets.weight, targets.strata
+
+    def _initial_theta(self, n_features: int, n_neurons: int, go_on: bool = False) -> Array:
+        shape = (n_features + 1, n_neurons)
+        if (go_on or self.warm_start) and hasattr(self, "coef_"):
+            theta = np.vstack([self.coef_.T, self.intercept_])
+            if theta.shape == shape:
+                return theta.astype(np.float64)
         if self.init is None:
-            return np.zeros((n_features + 1, 1))
+            return np.zeros(shape)
         if hasattr(self.init, "decision_function"):
             check_is_fitted(self.init)
-            theta = np.append(self.init.coef_, self.init.intercept_)
+            theta = np.vstack([self.init.coef_.T, np.broadcast_to(self.init.intercept_, n_neurons)])
         else:
-            theta = np.array(self.init, dtype=np.float64).ravel()
-        if len(theta) != n_features + 1 or not np.isfinite(theta).all():
+            theta = np.array(self.init, dtype=np.float64)
+        if theta.size != shape[0] * n_neurons or not np.isfinite(theta).all():
+            a_neuron = f" for each of {n_neurons} classes" if n_neurons > 1 else ""
             raise ValueError(
-                f"init must hold {n_features + 1} finite numbers, a weight for each of the "
-                f"{n_features} features and the bias last, got {theta!r}"
+                f"init must hold {n_features + 1} finite numbers{a_neuron}, a weight for each of "
+                f"the {n_features} features and the bias last, got {theta!r}"
             )
+        theta = theta.reshape(shape).astype(np.float64)
         if not self.fit_intercept:
             theta[-1] = 0
-        return theta.reshape(-1, 1)
+        return theta
 
-    def _encode(self, y: Array, weight: Array | None, dtype: Any) -> Array:
-        """Labels as 0.0 and 1.0; sets `classes_`."""
-        if y.dtype.kind not in "biuSU":  # these kinds are labels, whatever their values
-            check_classification_targets(y)
-        classes = np.unique(y)
-        if len(classes) > 2:
-            raise ValueError(
-                "Only binary classification is supported. The type of the target is "
-                f"{type_of_target(y)}, with {len(classes)} classes; "
-                "choose one class against the rest, for instance y == y[0]."
-            )
-        second = y == classes[-1]
-        counted = second if weight is None else second[weight > 0]
-        if len(classes) < 2 or counted.all() or not counted.any():
-            raise ValueError(
-                "LogisticNeuron needs rows of two classes with weight, got only one class: "
-                f"{classes[-1 if counted.all() else 0]!r}"
-            )
-        self.classes_ = classes
-        return second.astype(dtype)
+    def _objective(self, X: Any, target: Array, weight: Array | None) -> Objective:
+        return Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)
 
     def _validate_held_out(self, X_val: Any, y_val: Any) -> Objective:
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together, got only one of them")
-        X_val, y_val = validate_data(
-            self, X_val, y_val, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-        )
-        y_val = column_or_1d(y_val)
+        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        if is_soft(y_val):
+            X_val = validate_data(self, X_val, reset=False, **kinds)
+            check_consistent_length(X_val, y_val)
+            targets = from_probabilities(y_val, None, None, X_val.dtype, self.classes_)
+            return self._objective(X_val, targets.values, None)
+        X_val, y_val = validate_data(self, X_val, y_val, reset=False, **kinds)
         unknown = np.setdiff1d(y_val, self.classes_)
         if len(unknown):
             raise ValueError(
                 f"y_val must hold only labels of y, {list(self.classes_)}, got {unknown[0]!r}"
             )
-        target = np.searchsorted(self.classes_, y_val).astype(X_val.dtype)
-        return Objective(ArrayRows(X_val, target), self.alpha, self.fit_intercept)
-
-    def _hold_out(
-        self, X: Any, target: Array, weight: Array | None, random_state: Any
-    ) -> tuple[Any, Array, Array | None, Objective]:
-        """Split off the rows that early stopping watches."""
-        from sklearn.model_selection import train_test_split
-
-        rows_a_class = np.bincount(target.astype(int)).min()
-        n_held_out = int(np.ceil(self.validation_fraction * len(target)))
-        if rows_a_class < 2 or not 2 <= n_held_out <= len(target) - 2:
-            raise ValueError(
-                "early_stopping needs rows of both classes to hold out and to keep, got "
-                f"n_samples = {len(target)}, {rows_a_class} of the rarer class, with "
-                f"validation_fraction={self.validation_fraction}; give X_val and y_val instead"
-            )
-        arrays = [X, target] if weight is None else [X, target, weight]
-        parts = train_test_split(
-            *arrays,
-            test_size=self.validation_fraction,
-            stratify=target,
-            random_state=random_state,
-        )
-        kept, held_out = parts[::2], parts[1::2]
-        if weight is None:
-            kept, held_out = [*kept, None], [*held_out, None]
-        validation = Objective(ArrayRows(*held_out), self.alpha, self.fit_intercept)
-        return kept[0], kept[1], kept[2], validation
+        targets = from_labels(y_val, None, None, X_val.dtype, self.classes_)
+        return self._objective(X_val, targets.values, None)
 
     def _parameters(self, theta: Array, dtype: Any) -> dict[str, Array]:
         """From θ to scikit-learn's names."""
@@ -412,19 +520,23 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         for name, value in self._parameters(result.theta, dtype).items():
             setattr(self, name, value)
         history = result.history
-        self.termination_: Termination = result.terminations[0]
-        self.n_iter_ = self.termination_.n_iter
-        self.loss_curve_ = np.concatenate(history.cost)
+        self.terminations_: list[Termination] = result.terminations
+        unfinished = [end for end in result.terminations if not end.converged]
+        last = max(result.terminations, key=lambda end: end.n_iter)
+        self.termination_: Termination = unfinished[0] if unfinished else last
+        self.n_iter_ = last.n_iter
+        self.loss_curve_ = np.mean(history.cost, axis=1)
         self._history: dict[str, Array] = {
             "iteration": np.arange(len(history.cost)),
             "cost": self.loss_curve_,
-            "gradient_max": np.concatenate(history.gradient_max),
+            "gradient_max": np.max(history.gradient_max, axis=1),
         }
         self.validation_curve_ = None
         if history.validation_cost:
-            self.validation_curve_ = np.concatenate(history.validation_cost)
+            self.validation_curve_ = np.mean(history.validation_cost, axis=1)
             self._history["validation_cost"] = self.validation_curve_
         self._history["seconds"] = np.array(history.seconds)
+        self._rule_state = None
 
     def _report(self) -> None:
         """The one warning, or the error, for training that did not end well."""
@@ -435,8 +547,17 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"{termination.message}; choose a smaller learning_rate, or 'auto'"
             )
         if not termination.converged:
+            unfinished = [not end.converged for end in self.terminations_]
+            which = ""
+            if len(unfinished) > 1:
+                which = f" for {sum(unfinished)} of {len(unfinished)} classes, first for "
+                which += f"{self.classes_[unfinished.index(True)]!r}"
             warnings.warn(
-                f"LogisticNeuron stopped ({termination.reason}): {termination.message}",
+                f"LogisticNeuron stopped ({termination.reason}){which}: {termination.message}",
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+
+def _rows(X: Any, target: Array, weight: Array | None, mask: Array) -> tuple[Any, Array, Any]:
+    return X[mask], target[mask], None if weight is None else weight[mask]

@@ -79,7 +79,7 @@ def search(
         with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
             found = lower_starts(objective.columns(index), result.theta[:, index], n_starts, rng)
             n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
-            index = index[found.index]
+            index = index[found.neurons]
             if len(index):
                 n_agreeing[index] -= 1
                 other = train(

@@ -33,7 +33,7 @@ LARGEST_HESSIAN = 60
 class LowerStarts(NamedTuple):
     """What was found: which neurons (indices) have a lower start, the starts, and who was tried."""
 
-    index: Array
+    neurons: Array
     theta: Array
     tried: Array
 
@@ -62,7 +62,7 @@ def lower_starts(
     Returns
     -------
     LowerStarts
-        index (k,), the neurons for which one of the starts is lower after a few steps;
+        neurons (k,), those for which one of the starts is lower after a few steps;
         theta (d + 1, k), where it stood then; tried (K,), whether starts were tried.
     """
     tried = np.zeros(theta.shape[1], dtype=bool)

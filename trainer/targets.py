@@ -1,0 +1,162 @@
+"""From labels, or a table of probabilities, to the targets of a bank of neurons, and weights.
+
+Two classes are one neuron, y = 1 for the second; more are one neuron a class, that
+class against the rest.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+Array = npt.NDArray[Any]
+
+
+class Targets(NamedTuple):
+    """What a bank is trained on.
+
+    Attributes
+    ----------
+    classes : array of shape (n_classes,)
+        The classes, in order.
+    values : array of shape (n,) or (n, n_classes)
+        Targets in [0, 1]: of the second class, or of each of more than two.
+    weight : array of shape (n,) or None
+        Weight of each row, class weights included.
+    strata : array of shape (n,)
+        Number of each row's class, to stratify by; soft labels are one stratum.
+    """
+
+    classes: Array
+    values: Array
+    weight: Array | None
+    strata: Array
+
+
+def is_soft(y: Any) -> bool:
+    """Whether y is a table of probabilities, a column a class, rather than labels."""
+    y = y if hasattr(y, "shape") else np.asarray(y)
+    return len(y.shape) == 2 and y.shape[1] > 1
+
+
+def from_labels(
+    y: Array,
+    weight: Array | None,
+    class_weight: Any,
+    dtype: Any,
+    classes: Array | None = None,
+) -> Targets:
+    """Targets for labels.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        Labels of any kind.
+    weight : array of shape (n,) or None
+        Weight of each row. A class whose rows have none is as absent.
+    class_weight : dict, "balanced" or None
+        Weight of each class, as in scikit-learn.
+    dtype : dtype
+        Precision of the targets.
+    classes : array, optional
+        The classes, where they are known already; else those of y.
+
+    Returns
+    -------
+    Targets
+
+    Raises
+    ------
+    ValueError
+        For labels that are numbers on a scale, fewer than two classes, or unknown labels.
+
+    Examples
+    --------
+    >>> from_labels(np.array(["b", "a", "c", "a"]), None, None, float).values.T.tolist()
+    [[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+    """
+    if y.dtype.kind not in "biuSU":  # these kinds are labels, whatever their values
+        check_classification_targets(y)
+    if classes is None:
+        classes = np.unique(y if weight is None else y[weight > 0])
+        if len(classes) < 2:
+            raise ValueError(
+                "LogisticNeuron needs rows of at least two classes with weight, got only one "
+                f"class: {classes.tolist()}"
+            )
+    elif len(unknown := np.setdiff1d(y, classes)):
+        raise ValueError(f"y must hold only labels of {classes.tolist()}, got {unknown[0]!r}")
+    strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    if len(classes) == 2:
+        values = (y == classes[1]).astype(dtype)
+    else:
+        values = np.asfortranarray(y[:, np.newaxis] == classes, dtype=dtype)
+    if class_weight is not None:
+        of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weight)
+        of_row = of_class[strata].astype(dtype)
+        weight = of_row if weight is None else weight * of_row
+    return Targets(classes, values, weight, strata)
+
+
+def from_probabilities(
+    P: Any, weight: Array | None, class_weight: Any, dtype: Any, classes: Array | None = None
+) -> Targets:
+    """Targets for soft labels: a probability a class, as `predict_proba` gives them.
+
+    A row is to the cost what rows of each class with those weights are together:
+    Σ_k P_k (y_k - σ)² has the same minimum as (P - σ)². Class weights c make the row
+    weigh Σ_k c_k P_k, and turn its target into c_k P_k over that.
+
+    Parameters
+    ----------
+    P : array or DataFrame of shape (n, n_classes)
+        Probabilities, rows that sum to 1; a frame's columns name the classes.
+    weight, class_weight, dtype, classes
+        As in `from_labels`.
+
+    Returns
+    -------
+    Targets
+
+    Raises
+    ------
+    ValueError
+        For numbers that are no probabilities.
+    """
+    names = np.asarray(getattr(P, "columns", range(np.shape(P)[1])))
+    values = np.asarray(P, dtype=np.float64)
+    rows = values if weight is None else values[weight > 0]
+    if not (np.isfinite(rows).all() and (rows >= 0).all()):
+        raise ValueError(
+            "y of two dimensions must hold a probability for each class, got values that are "
+            "negative or not finite; give labels as a single column"
+        )
+    sums = rows.sum(axis=1)
+    if np.abs(sums - 1).max(initial=0) > 1e-5:
+        worst = sums[np.abs(sums - 1).argmax()]
+        raise ValueError(
+            "y of two dimensions must hold a probability for each class, rows that sum to 1, got "
+            f"a row that sums to {worst:.6g}; divide by the sums, or give labels as one column"
+        )
+    if classes is not None and names.tolist() != classes.tolist():
+        raise ValueError(f"y must have the columns {classes.tolist()}, got {names.tolist()}")
+    if class_weight is not None:
+        of_class = _soft_class_weight(class_weight, names, values, weight)
+        of_row = values @ of_class
+        values = values * of_class / np.where(of_row > 0, of_row, 1)[:, np.newaxis]
+        weight = of_row.astype(dtype) if weight is None else weight * of_row.astype(dtype)
+    values = values[:, 1] if values.shape[1] == 2 else np.asfortranarray(values)
+    strata = np.zeros(len(values), dtype=int)
+    return Targets(names, values.astype(dtype), weight, strata)
+
+
+def _soft_class_weight(given: Any, classes: Array, P: Array, weight: Array | None) -> Array:
+    if isinstance(given, Mapping):
+        of_class = compute_class_weight(dict(given), classes=classes, y=classes)
+    else:
+        totals = np.average(P, axis=0, weights=weight)
+        of_class = 1 / (len(classes) * np.where(totals > 0, totals, 1))
+    return np.asarray(of_class, dtype=np.float64)
