@@ -36,9 +36,13 @@ ROOMS = {
     ),
     "datasets": ({"tables"}, {"numpy", "pandas", "sklearn"}),
     "tables": (set(), {"numpy", "pandas", "sklearn"}),
-    "plots": ({"neuron"}, {"numpy", "sklearn", "matplotlib"}),
+    "inspection": (
+        {"chain_rule", "neuron", "objective", "rows", "targets"},
+        {"numpy", "sklearn", "pandas"},
+    ),
+    "plots": ({"inspection", "evaluation"}, {"numpy", "sklearn", "matplotlib"}),
     "inference": ({"objective", "rows"}, {"numpy", "scipy", "pandas", "sklearn"}),
-    "evaluation": (set(), {"pandas", "sklearn"}),
+    "evaluation": (set(), {"numpy", "pandas", "sklearn"}),
     "persistence": ({"neuron"}, {"numpy", "sklearn", "skops"}),
     "__init__": ({"neuron", "training", "optimizers"}, set()),
 }
@@ -98,6 +102,7 @@ def test_imports_point_the_right_way(path):
         ("optimizers", "def f():\n    from trainer.objective import Objective"),
         ("training", "import sklearn.base"),
         ("neuron", "import matplotlib.pyplot as plt"),
+        ("inspection", "from trainer.plots.style import COLOURS"),
         ("datasets", "from trainer.neuron import LogisticNeuron"),
     ],
 )

@@ -12,11 +12,19 @@ __version__ = "0.1.0"
 # Public names whose modules are imported on first use: they bring pandas or matplotlib along.
 _LAZY = {
     "ArrayRows": "rows",
+    "BrierDecomposition": "evaluation",
+    "BrierDecompositionDisplay": "plots",
+    "CostSurface": "inspection",
+    "CostSurfaceDisplay": "plots",
     "Dataset": "datasets",
     "LossCurveDisplay": "plots",
     "Objective": "objective",
+    "PenaltyCurveDisplay": "plots",
+    "brier_decomposition": "evaluation",
+    "check_gradient": "inspection",
     "coefficient_table": "inference",
     "compare_models": "evaluation",
+    "cost_surface": "inspection",
     "list_datasets": "datasets",
     "load_dataset": "datasets",
     "make_preprocessor": "datasets",
@@ -25,6 +33,7 @@ _LAZY = {
     "reference_models": "evaluation",
     "load_model": "persistence",
     "save_model": "persistence",
+    "trace": "inspection",
 }
 
 __all__ = ["OPTIMIZERS", "DivergenceError", "LogisticNeuron", "Termination", *sorted(_LAZY)]

@@ -1,0 +1,142 @@
+"""The cross-validated score against the penalty."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.plots.style import COLOURS, GREY, new_axes, tidy
+
+
+class PenaltyCurveDisplay:
+    """Scores of all folds and their mean against the penalty alpha, the chosen one marked.
+
+    Parameters
+    ----------
+    alphas : array-like of shape (n_alphas,)
+        Penalties, in any order. 0 stands a decade below the smallest other.
+    scores : array-like of shape (n_folds, n_alphas)
+        Score on each fold's held-out rows; the higher the better.
+    alpha : float, optional
+        The one that was chosen.
+    scoring : str or callable, optional
+        What the score is, for the axis.
+    name : str, optional
+        Title of the picture.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where the curve was drawn.
+    figure_ : matplotlib Figure
+        The figure it belongs to.
+
+    Raises
+    ------
+    ValueError
+        If there is not a column of scores for each penalty, or a penalty is below 0.
+
+    Examples
+    --------
+    >>> scores = [[-0.05, -0.03, -0.06], [-0.06, -0.05, -0.07]]
+    >>> display = PenaltyCurveDisplay([1e-4, 1e-2, 1], scores, alpha=1e-2).plot()
+    >>> display.ax_.get_xscale()
+    'log'
+    """
+
+    def __init__(
+        self,
+        alphas: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        *,
+        alpha: float | None = None,
+        scoring: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.alphas = np.asarray(alphas, dtype=np.float64)
+        self.scores = np.asarray(scores, dtype=np.float64)
+        if self.alphas.ndim != 1 or self.scores.shape[1:] != self.alphas.shape:
+            raise ValueError(
+                "scores must have a line for each fold and a column for each of alphas, got "
+                f"scores of shape {self.scores.shape} with alphas of shape {self.alphas.shape}; "
+                "transpose them if folds are columns"
+            )
+        if not (np.isfinite(self.alphas) & (self.alphas >= 0)).all():
+            raise ValueError(f"alphas must be finite and 0 or more, got {self.alphas.tolist()}")
+        self.alpha = alpha
+        self.scoring = scoring
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, name: str | None = None) -> Self:
+        """Draw the scores of a fitted cross-validated neuron.
+
+        Parameters
+        ----------
+        estimator : fitted estimator, or Pipeline that ends with one
+            With `alphas_` (n_alphas,), `scores_` (n_folds, n_alphas), `alpha_`, `scoring`.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        name : str, optional
+            Title of the picture.
+
+        Returns
+        -------
+        PenaltyCurveDisplay
+        """
+        if hasattr(estimator, "steps"):
+            estimator = estimator[-1]
+        display = cls(
+            estimator.alphas_,
+            estimator.scores_,
+            alpha=estimator.alpha_,
+            scoring=estimator.scoring,
+            name=name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        PenaltyCurveDisplay
+        """
+        ax = new_axes(ax)
+        order = np.argsort(self.alphas)
+        alphas, scores = self.alphas[order], self.scores[:, order]
+        mean, spread = scores.mean(axis=0), scores.std(axis=0)
+        n_folds = len(scores)
+        for i, fold in enumerate(scores):
+            label = f"each of {n_folds} folds" if i == 0 else None
+            ax.plot(alphas, fold, color=COLOURS[5], lw=0.8, alpha=0.7, label=label)
+        ax.fill_between(
+            alphas, mean - spread, mean + spread, color=COLOURS[0], alpha=0.15, lw=0,
+            label="mean ± standard deviation of the folds",
+        )  # fmt: skip
+        ax.plot(alphas, mean, color=COLOURS[0], marker="o", ms=4, lw=1.8, label="mean")
+        if self.alpha is not None:
+            chosen = np.flatnonzero(np.isclose(alphas, self.alpha, rtol=1e-9, atol=0))
+            ax.axvline(self.alpha, color=GREY, lw=1, ls="dotted", zorder=0)
+            ax.plot(
+                alphas[chosen], mean[chosen], "D", ms=8, mfc="white", mec=COLOURS[1], mew=1.8,
+                zorder=4, label=f"chosen: alpha = {self.alpha:.3g}",
+            )  # fmt: skip
+        if alphas[0] > 0:
+            ax.set_xscale("log")
+        else:
+            smallest = alphas[alphas > 0].min(initial=1.0)
+            ax.set_xscale("symlog", linthresh=smallest)
+        what = getattr(self.scoring, "__name__", self.scoring) or "score"
+        ax.set(xlabel="penalty alpha", ylabel=f"{what} on rows held out (higher is better)")
+        if self.name:
+            ax.set_title(self.name, loc="left")
+        tidy(ax)
+        ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
