@@ -78,8 +78,9 @@ class ArrayRows:
         Targets in [0, 1]; one column serves every neuron, K columns serve one each.
     weight : array of shape (n,) or (n, K), optional
         Weight of each row, not negative; None weighs all rows 1.
-    weight_sum : array, optional
-        What to divide sums by, where that is not the sum of `weight` (mini-batches).
+    y_of, weight_of : array of shape (K,), optional
+        Which column of y, and of `weight`, is each neuron's, where it is not its own: the
+        folds of a cross-validation share their targets, the penalties their weights.
 
     Attributes
     ----------
@@ -92,7 +93,8 @@ class ArrayRows:
         X: Any,
         y: Array,
         weight: Array | None = None,
-        weight_sum: Array | None = None,
+        y_of: Array | None = None,
+        weight_of: Array | None = None,
     ) -> None:
         self.X = X
         self.dtype = X.dtype
@@ -101,10 +103,9 @@ class ArrayRows:
         self.y = _as_columns(y)
         self.side = _side(self.y)
         self.weight = None if weight is None else _as_columns(weight)
+        self.y_of, self.weight_of = y_of, weight_of
         self.n_rows, self.n_features = X.shape
-        self.weight_sum = (
-            _weight_sum(self.n_rows, self.weight) if weight_sum is None else weight_sum
-        )
+        self.weight_sum = self._sum_weights()
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
@@ -114,7 +115,7 @@ class ArrayRows:
         size = max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
         if size >= self.n_rows or self.is_sparse:
             # sparse rows are read but once either way, and cutting them out copies them
-            return kernel(Block(self.X, self.y, self.weight, self.side), *args)
+            return kernel(self._block(slice(None)), *args)
         starts = range(0, self.n_rows, size)
         if len(starts) < 4 * N_THREADS:
             return self._add_blocks(kernel, args, starts)
@@ -130,19 +131,25 @@ class ArrayRows:
         self, kernel: Kernel, args: tuple[Array, ...], starts: range
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
-        X, y, weight, side = self.X, self.y, self.weight, self.side
         totals: tuple[Array, ...] = ()
         for start in starts:
-            part = slice(start, start + starts.step)
-            block = Block(
-                X[part],
-                y[part],
-                None if weight is None else weight[part],
-                None if side is None else side[part],
-            )
-            sums = kernel(block, *args)
+            sums = kernel(self._block(slice(start, start + starts.step)), *args)
             totals = _add([totals, sums]) if totals else sums
         return totals
+
+    def _block(self, part: slice) -> Block:
+        return Block(
+            self.X[part],
+            _chosen(self.y[part], self.y_of),
+            None if self.weight is None else _chosen(self.weight[part], self.weight_of),
+            None if self.side is None else _chosen(self.side[part], self.y_of),
+        )
+
+    def _sum_weights(self) -> Array:
+        if self.weight is None:
+            return np.array([float(self.n_rows)])
+        sums = self.weight.sum(axis=0, dtype=np.float64)
+        return sums if self.weight_of is None else sums[self.weight_of]
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
         """Every row once, in random order, `size` at a time (the last batch may be smaller).
@@ -175,7 +182,7 @@ class ArrayRows:
         drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
         drawn.sort()
         sample = self._take(drawn)
-        sample.weight_sum = _weight_sum(sample.n_rows, sample.weight)
+        sample.weight_sum = sample._sum_weights()
         return sample
 
     def _take(self, index: Array, place: "_Place | None" = None) -> "ArrayRows":
@@ -212,14 +219,15 @@ class ArrayRows:
         rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
         rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
+        rows.y_of, rows.weight_of = self.y_of, self.weight_of
         rows.n_rows, rows.n_features = X.shape
         return rows
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""
-        parts = (self.y, self.weight, self.side)
-        y, weight, side = (part if part is None else _columns(part, index) for part in parts)
-        rows = self._like(self.X, y, weight, side)
+        rows = self._like(self.X, self.y, self.weight, self.side)
+        rows.y_of = _narrowed(self.y, self.y_of, index)
+        rows.weight_of = _narrowed(self.weight, self.weight_of, index)
         rows.weight_sum = self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index]
         return rows
 
@@ -253,17 +261,19 @@ def _as_columns(values: Array) -> Array:
     return values[:, np.newaxis] if values.ndim == 1 else values
 
 
-def _weight_sum(n_rows: int, weight: Array | None) -> Array:
-    if weight is None:
-        return np.array([float(n_rows)])
-    return weight.sum(axis=0, dtype=np.float64)
-
-
 def _side(y: Array) -> Array | None:
     """1 - 2y where every y is 0 or 1, else None."""
     side = 1 - 2 * y
     return side if (np.abs(side) == 1).all() else None
 
 
-def _columns(values: Array, index: Array) -> Array:
-    return values if values.shape[1] == 1 else np.asfortranarray(values[:, index])
+def _chosen(values: Array, columns: Array | None) -> Array:
+    """The columns of each neuron, one after the other in memory."""
+    return values if columns is None else values.T[columns].T
+
+
+def _narrowed(values: Array | None, columns: Array | None, index: Array) -> Array | None:
+    """Which columns are those of the neurons at `index`."""
+    if columns is not None:
+        return columns[index]
+    return None if values is None or values.shape[1] == 1 else index

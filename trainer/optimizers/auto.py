@@ -1,6 +1,6 @@
 """The default: a solver chosen by the data's shape; of many rows, a sample does the groundwork."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
@@ -70,8 +70,7 @@ class Auto:
             factor[..., k], not_definite = dpotrf(H + 1e-10 * G)
             if not_definite:
                 factor[..., k] = dpotrf(H + MOST_NEGATIVE * G)[0]
-        begun = LBFGS().init(objective, theta)
-        return replace(begun, factor=factor, scale=np.ones(len(begun.J)))
+        return LBFGS(factor=factor).init(objective, theta)
 
 
 def sample_size(n_parameters: int) -> int:

@@ -40,6 +40,9 @@ class LBFGS:
         Pairs remembered.
     patience : int
         Idle iterations, lost in rounding, after which a neuron counts as stalled.
+    factor : array of shape (d + 1, d + 1, K), optional
+        Upper Cholesky factor of a preconditioner for each neuron: something like the
+        Hessian at the minimum.
 
     References
     ----------
@@ -49,6 +52,7 @@ class LBFGS:
 
     memory_size: int = 10
     patience: int = 5
+    factor: Array | None = None
 
     def init(self, objective: Objective, theta: Array) -> LBFGSState:
         """State before the first iteration.
@@ -62,8 +66,8 @@ class LBFGS:
             J=J,
             gradient=gradient,
             pairs=(),
-            scale=_safe_scale(objective, gradient),
-            factor=None,
+            scale=_safe_scale(objective, gradient) if self.factor is None else np.ones(len(J)),
+            factor=self.factor,
             flattest=np.linalg.norm(gradient, axis=0),
             idle=np.zeros(len(J), dtype=int),
             stalled=np.zeros(len(J), dtype=bool),
