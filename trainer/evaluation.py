@@ -180,8 +180,6 @@ def binary_forecasts(
         )
     weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
     counted = weight > 0
-    if not counted.any():
-        raise ValueError("sample_weight must weigh a row at least, got only zeros; leave it out")
     return (labels == pos_label).astype(np.float64)[counted], p[counted], weight[counted]
 
 

@@ -69,8 +69,8 @@ def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> 
     Returns
     -------
     DataFrame
-        One row an iteration, the start first. Columns, in this order: run (1, or 2 from where
-        training went on from a lower start, see `n_starts`), iteration (in that run), J and
+        One row an iteration, the start first. Columns, in this order: run (1, or 2 where
+        training went on from a lower start, see `n_starts`), iteration (of that run), J and
         gradient_max (the largest component of its gradient) over all rows given, penalty
         included; then the parameters, a weight each under its feature's name or x0, x1, ...,
         and intercept. With `early_stopping` the neuron keeps the parameters of its best row,
@@ -103,16 +103,15 @@ def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> 
         start.set_params(max_iter=0, verbose=0, early_stopping=False).set_callbacks()
         _check_classes(start.fit(X, y, sample_weight))
         copy.set_callbacks(recorder).fit(X, y, sample_weight)
-    steps, n_before = _way_to(copy, recorder.steps)
-    bank = np.column_stack([fitted_parameters(start), *steps])  # (d + 1, n_rows of the table)
+    runs = _runs(fitted_parameters(start), recorder.steps, copy)
+    bank = np.column_stack([theta for run in runs for theta in run])  # (d + 1, table's rows)
 
     objective = _objective(copy, X, y, sample_weight)
     J, gradient_max = _in_banks(lambda theta: _cost_and_slope(objective, theta), bank)
-    run = np.ones(bank.shape[1], dtype=int)
-    iteration = np.arange(bank.shape[1])
-    if n_before < len(steps):
-        run[n_before + 1 :] = 2
-        iteration[n_before + 1 :] -= n_before
+    run = np.repeat([1, 2][: len(runs)], [len(run) for run in runs])
+    iteration = np.arange(len(run))
+    if len(runs) == 2:
+        iteration[run == 2] = copy.n_iter_ - np.arange(len(runs[1]))[::-1]
     table = pd.DataFrame({"run": run, "iteration": iteration, "J": J, "gradient_max": gradient_max})
     parameters = pd.DataFrame(bank.T, columns=_parameter_names(copy))
     return pd.concat([table, parameters], axis="columns")
@@ -319,17 +318,18 @@ class _Recorder:
             self.steps.append(fitted_parameters(fitted_estimator))
 
 
-def _way_to(fitted: LogisticNeuron, steps: list[Array]) -> tuple[list[Array], int]:
-    """The steps of the run whose end was kept, after those of the run before if there was one.
+def _runs(start: Array, steps: list[Array], fitted: LogisticNeuron) -> list[list[Array]]:
+    """The run whose end was kept, start first, after the run before it if there was one.
 
-    Other starts are followed after the first run; where they lead no lower, its end is kept.
-    Also the number of steps before the last run begins.
+    A second run goes on from a lower start found. Where it ends no lower, the first one's end
+    is kept. Its start is not seen, unless that was the end already.
     """
-    n_before = len(steps) - fitted.n_iter_
-    end = fitted_parameters(fitted)
-    if n_before > 0 and not any(np.array_equal(step, end) for step in steps[n_before:]):
-        steps, n_before = steps[: fitted.n_iter_], 0
-    return steps, (n_before if n_before > 0 else len(steps))
+    n, end = fitted.n_iter_, fitted_parameters(fitted)
+    first = [start, *steps[:n]]
+    if len(steps) == n or any(np.array_equal(theta, end) for theta in first):
+        return [first]
+    n_before = len(steps) - n
+    return [[start, *steps[:n_before]], steps[n_before:] or [end]]
 
 
 def _objective(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:

@@ -166,7 +166,8 @@ class BrierDecompositionDisplay:
         random_state : int, RandomState instance or None, default=None
             Draws them.
         ax : matplotlib Axes, optional
-            Where to draw; None makes a figure. The counts stand in axes of their own beneath.
+            Where to draw; None makes a figure. The counts stand in axes of their own beneath,
+            the legend and the figures on the right.
         name : str, optional
             Name of the model.
 
@@ -177,7 +178,7 @@ class BrierDecompositionDisplay:
         Raises
         ------
         ValueError
-            As `brier_decomposition` does, and for an unknown band or level.
+            As `brier_decomposition` does, and for an unknown band, level or number of draws.
 
         References
         ----------
@@ -195,6 +196,8 @@ class BrierDecompositionDisplay:
                 'band must be "consistency", "confidence" or None, and level between 0 and 1, got '
                 f"{band!r} and {level!r}"
             )
+        if n_resamples < 1:
+            raise ValueError(f"n_resamples must be 1 or more, got {n_resamples!r}; 500 are usual")
         decomposition = brier_decomposition(
             y_true,
             y_prob,
@@ -211,8 +214,8 @@ class BrierDecompositionDisplay:
             rng = check_random_state(random_state)
             shares = _resampled_shares(bins, p, weight, labels, n_resamples, rng)
             ends = np.nanquantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=0)
-            words = {"consistency": "where reliable", "confidence": "confidence"}
-            label = f"{level:.0%} {words[band]}"
+            words = {"consistency": "range if reliable", "confidence": "confidence"}
+            label = f"{100 * level:.4g} % {words[band]}"
         display = cls(decomposition, band=ends, band_label=label, name=name, pos_label=pos_label)
         return display.plot(ax=ax)
 
@@ -230,10 +233,10 @@ class BrierDecompositionDisplay:
         """
         parts = self.decomposition
         label = "the positive class" if self.pos_label is None else self.pos_label
-        ax, counts = axes_above_counts(ax)
+        ax, counts = axes_above_counts(ax, aside=2.6)
         overall = parts.weight @ parts.prob_true / parts.weight.sum()
         ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="dotted", label="reliable")
-        ax.axhline(overall, color=GREY, lw=1, ls="dashed", label="no resolution: the share overall")
+        ax.axhline(overall, color=GREY, lw=1, ls="dashed", label="no resolution: share overall")
         if self.band is not None:
             ax.vlines(
                 parts.prob_pred, *self.band, color=COLOURS[5], alpha=0.5, lw=7, zorder=1,
@@ -251,7 +254,7 @@ class BrierDecompositionDisplay:
             ("Brier score", "=", parts.brier),
         )
         text = "\n".join(f"{sign} {value:.4f} {what}" for what, sign, value in figures)
-        ax.text(0.02, 0.98, text, transform=ax.transAxes, va="top", family="monospace", fontsize=9)
+        ax.text(1.05, 0.7, text, transform=ax.transAxes, va="top", family="monospace", fontsize=9)
         widths = np.diff(parts.edges)[parts.filled]
         lefts = parts.edges[parts.filled] + 0.05 * widths
         counts.bar(lefts, parts.weight, 0.9 * widths, align="edge", color=COLOURS[0])
@@ -262,7 +265,7 @@ class BrierDecompositionDisplay:
         counts.yaxis.set_major_formatter("{x:g}")
         tidy(ax, counts)
         ax.tick_params(labelbottom=False)
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.02))
         self.ax_, self.counts_ax_, self.figure_ = ax, counts, ax.figure
         return self
 

@@ -70,5 +70,5 @@ def plot_calibration(
     counts.yaxis.set_major_formatter("{x:g}")
     tidy(ax, counts)
     ax.tick_params(labelbottom=False)
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(framealpha=0.8, edgecolor="none", loc="lower right")
     return ax

@@ -128,31 +128,43 @@ class CostSurfaceDisplay:
         -------
         CostSurfaceDisplay
         """
+        from matplotlib.colors import BoundaryNorm
+        from matplotlib.patheffects import withStroke
+
         names, fitted, first, second, J = self.surface
         ax = new_axes(ax, figsize=(6.4, 5.0))
-        field = ax.contourf(first, second, J, N_LEVELS, cmap="cividis")
-        ax.contour(first, second, J, N_LEVELS, colors="white", linewidths=0.4, alpha=0.6)
+        levels = _levels(J)
+        norm = BoundaryNorm(levels, 256)
+        field = ax.contourf(first, second, J, levels, cmap="cividis", norm=norm)
+        ax.contour(first, second, J, levels, colors="white", linewidths=0.4, alpha=0.6)
         edge = {"color": "white", "markeredgecolor": "black", "ls": "none", "zorder": 4}
         for i, run in enumerate(self.path):
             few = MARKERS[0] if len(run) <= FEW else None
             label = "training" if i == 0 else "training, from a lower start"
-            ax.plot(*run.T, color="black", lw=3.2, ls="-")
             ax.plot(
                 *run.T, color=COLOURS[4], lw=1.6, ls=DASHES[i], marker=few, ms=4, mec="black",
-                mew=0.5, label=label,
+                mew=0.5, label=label, path_effects=[withStroke(linewidth=3.2, foreground="black")],
             )  # fmt: skip
         if self.path:
             ax.plot(*self.path[0][0], "o", ms=8, label="start", **edge)
         ax.plot(*fitted, "*", ms=14, label="fitted", **edge)
         ax.set(xlabel=_axis_label(names[0]), ylabel=_axis_label(names[1]))
         ax.set(xlim=first[[0, -1]], ylim=second[[0, -1]])
-        bar = ax.figure.colorbar(field, ax=ax)
+        bar = ax.figure.colorbar(field, ax=ax, ticks=levels[::4], format="%.3g")
         bar.set_label("cost J, all other parameters as fitted")
         if self.name:
             ax.set_title(self.name, loc="left")
         ax.legend(framealpha=0.9, edgecolor="none")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _levels(J: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Levels of J, closer together near its lowest: a bowl's are at equal distances then."""
+    low, high = float(J.min()), float(J.max())
+    if not high > low:
+        high = low + 1
+    return low + (high - low) * np.linspace(0, 1, N_LEVELS + 1) ** 2
 
 
 def _axis_label(name: str) -> str:

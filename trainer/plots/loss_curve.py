@@ -192,6 +192,7 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
         """
+        aside = ax is None and isinstance(self.loss_curve, dict)
         ax, gradient_ax = self._panels(ax)
         if isinstance(self.loss_curve, dict):
             self._draw_several(ax, gradient_ax, self.loss_curve)
@@ -202,23 +203,28 @@ class LossCurveDisplay:
         if gradient_ax is not None:
             if self.tol:
                 label = f"tol = {self.tol:g}"
-                gradient_ax.axhline(self.tol, color=GREY, lw=1, ls="dotted", label=label, zorder=0)
+                gradient_ax.axhline(self.tol, color=GREY, lw=1, ls="dotted", label=label, zorder=2)
                 gradient_ax.legend(frameon=False)
             gradient_ax.set(yscale="log", ylabel="largest slope of J")
             tidy(gradient_ax)
         (gradient_ax or ax).set_xlabel("iteration")
         if self.name:
             ax.set_title(self.name, loc="left")
-        ax.legend(frameon=False)
+        # Of several models its entries are many and long: they would cover the curves.
+        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if aside else {}
+        ax.legend(frameon=False, **place)
         self.ax_, self.gradient_ax_, self.figure_ = ax, gradient_ax, ax.figure
         return self
+
+    def _width(self) -> float:
+        return 8.6 if isinstance(self.loss_curve, dict) else 6.4
 
     def _panels(self, ax: Any) -> tuple[Any, Any]:
         """The axes for J and, with a gradient, those for it."""
         if self.gradient_curve is None:
-            return new_axes(ax), None
+            return new_axes(ax, figsize=(self._width(), 4.2)), None
         if ax is None:
-            return tuple(new_axes(None, figsize=(6.4, 6.4), panels=2))
+            return tuple(new_axes(None, figsize=(self._width(), 6.4), panels=2))
         axes = np.ravel(ax)
         if len(axes) != 2:
             raise ValueError(
@@ -261,7 +267,7 @@ class LossCurveDisplay:
             last = len(costs) - 1
             label = f"{name}, {last} iterations"
             if name in reasons:
-                label += f": {_words(reasons[name])}"
+                label += f":\n{_words(reasons[name])}"
             panels = [(ax, costs)]
             if gradient_ax is not None:
                 panels.append((gradient_ax, gradients[name]))

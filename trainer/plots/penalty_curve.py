@@ -133,7 +133,7 @@ class PenaltyCurveDisplay:
             smallest = alphas[alphas > 0].min(initial=1.0)
             ax.set_xscale("symlog", linthresh=smallest)
         what = getattr(self.scoring, "__name__", self.scoring) or "score"
-        ax.set(xlabel="penalty alpha", ylabel=f"{what} on rows held out (higher is better)")
+        ax.set(xlabel="penalty alpha", ylabel=f"{what} (higher is better)")
         if self.name:
             ax.set_title(self.name, loc="left")
         tidy(ax)

@@ -18,12 +18,16 @@ def new_axes(ax: Any, figsize: tuple[float, float] = (6.4, 4.2), panels: int = 1
     return Figure(figsize=figsize, dpi=150, layout="constrained").subplots(panels, sharex=True)
 
 
-def axes_above_counts(ax: Any) -> tuple[Any, Any]:
-    """Square axes for probabilities, and axes beneath them for the rows they rest on."""
+def axes_above_counts(ax: Any, aside: float = 0.0) -> tuple[Any, Any]:
+    """Square axes for probabilities, and axes beneath them for the rows they rest on.
+
+    A new figure has room of `aside` inches on their right.
+    """
     if ax is None:
-        ax = new_axes(None, figsize=(5.4, 6.8))
+        width = 5.4 + aside
+        ax = new_axes(None, figsize=(width, 6.8))
         ax.figure.set_layout_engine("none")  # it would not leave room for the counts
-        ax.set_position((0.14, 0.3, 0.82, 0.65))
+        ax.set_position((0.756 / width, 0.3, 4.428 / width, 0.65))
     return ax, ax.inset_axes((0, -0.32, 1, 0.26), sharex=ax)
 
 
