@@ -17,6 +17,7 @@ _LAZY = {
     "CostSurface": "inspection",
     "CostSurfaceDisplay": "plots",
     "Dataset": "datasets",
+    "LogisticNeuronCV": "model_selection",
     "LossCurveDisplay": "plots",
     "Objective": "objective",
     "PenaltyCurveDisplay": "plots",

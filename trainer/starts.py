@@ -27,7 +27,7 @@ Another valley is lower only if it fits rows that this one gives up, and then J 
 fall by no more than their share."""
 
 STEPS = 10
-LARGEST_HESSIAN = 60
+LARGEST_HESSIAN = 40
 
 
 class LowerStarts(NamedTuple):

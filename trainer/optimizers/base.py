@@ -49,7 +49,7 @@ class State:
 
 def _take(value: Any, index: Array) -> Any:
     if isinstance(value, np.ndarray):
-        return value[..., index]
+        return value.T[index].T  # each neuron's part stays one run in memory
     if isinstance(value, tuple):
         return tuple(_take(item, index) for item in value)
     return value

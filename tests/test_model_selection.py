@@ -1,0 +1,183 @@
+"""LogisticNeuronCV: one bank is a hundred neurons fitted one by one, and what users expect."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
+from sklearn.metrics import brier_score_loss, get_scorer
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from trainer import LogisticNeuron, LogisticNeuronCV
+from trainer import model_selection as module
+
+
+@parametrize_with_checks([LogisticNeuronCV(alphas=5, cv=3, random_state=0)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+def test_scikit_learns_common_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@pytest.fixture(scope="module")
+def fitted(cancer):
+    return LogisticNeuronCV(tol=1e-8).fit(*cancer)
+
+
+def one_by_one(model, X, y, weight=None, scoring="neg_brier_score"):
+    """Scores and parameters of every penalty on every fold, each by a fit of its own."""
+    folds = list(StratifiedKFold(5).split(X, y))
+    scores = np.empty((5, len(model.alphas_)))
+    theta = np.empty((*scores.shape, *model.coefs_paths_.shape[2:]))
+    for f, (rows, held_out) in enumerate(folds):
+        for a, alpha in enumerate(model.alphas_):
+            neuron = LogisticNeuron(alpha=alpha, tol=1e-9, n_starts=1)
+            weights = {} if weight is None else {"sample_weight": weight[rows]}
+            neuron.fit(X[rows], y[rows], **weights)
+            weights = {} if weight is None else {"sample_weight": weight[held_out]}
+            scores[f, a] = get_scorer(scoring)(neuron, X[held_out], y[held_out], **weights)
+            theta[f, a] = np.column_stack([neuron.coef_, neuron.intercept_])
+    return scores, theta
+
+
+def test_the_bank_is_a_hundred_neurons_one_by_one(cancer, fitted):
+    scores, theta = one_by_one(fitted, *cancer)
+    strong = fitted.alphas_ > 1e-4  # below, this small set has several minima
+    np.testing.assert_allclose(fitted.coefs_paths_[:, strong], theta[:, strong], atol=1e-4)
+    np.testing.assert_allclose(fitted.scores_[:, strong], scores[:, strong], atol=1e-6)
+    assert fitted.alpha_ == fitted.alphas_[scores.mean(axis=0).argmax()]
+
+
+def test_with_many_rows_the_bank_is_a_hundred_neurons_for_all_penalties():
+    X, y = make_classification(3000, 6, n_redundant=0, flip_y=0.2, random_state=0)
+    model = LogisticNeuronCV(tol=1e-9).fit(X, y)
+    scores, theta = one_by_one(model, X, y)
+    np.testing.assert_allclose(model.coefs_paths_, theta, atol=1e-5)
+    np.testing.assert_allclose(model.scores_, scores, atol=1e-8)
+    assert model.alpha_ == model.alphas_[scores.mean(axis=0).argmax()]
+
+
+def test_the_final_neuron_is_the_chosen_one_on_all_rows(cancer, fitted):
+    alone = LogisticNeuron(alpha=fitted.alpha_, tol=1e-9).fit(*cancer)
+    np.testing.assert_allclose(fitted.coef_, alone.coef_, atol=1e-4)
+    assert fitted.termination_.reason == "gradient"
+    assert fitted.score(*cancer) == alone.score(*cancer)
+
+
+def test_grid_search_chooses_the_same(cancer, fitted):
+    grid = {"alpha": fitted.alphas_}
+    search = GridSearchCV(LogisticNeuron(tol=1e-8), grid, scoring="neg_brier_score", cv=5)
+    search.fit(*cancer)
+    assert search.best_params_["alpha"] == fitted.alpha_
+    mean = search.cv_results_["mean_test_score"]
+    strong = fitted.alphas_ > 1e-4
+    ours = fitted.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(ours[strong], mean[strong], atol=1e-6)
+    table = pd.DataFrame(fitted.cv_results_)
+    assert {"param_alpha", "split0_test_score", "mean_test_score"} <= set(table)
+    assert table.loc[table["rank_test_score"].idxmin(), "param_alpha"] == fitted.alpha_
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "roc_auc", "neg_log_loss"])
+def test_any_scorer_decides(scoring):
+    X, y = make_classification(300, 8, flip_y=0.2, random_state=0)
+    model = LogisticNeuronCV(alphas=[1e-3, 1e-2, 1e-1], scoring=scoring, tol=1e-8).fit(X, y)
+    scores, _ = one_by_one(model, X, y, scoring=scoring)
+    np.testing.assert_allclose(model.scores_, scores, atol=1e-5)
+
+
+def test_more_than_two_classes():
+    X, y = load_iris(return_X_y=True)
+    model = LogisticNeuronCV(alphas=[1e-3, 1e-2, 1e-1], tol=1e-8).fit(X, y)
+    scores, theta = one_by_one(model, X, y)
+    assert model.coefs_paths_.shape == (5, 3, 3, 5)
+    np.testing.assert_allclose(model.coefs_paths_, theta, atol=1e-4)
+    np.testing.assert_allclose(model.scores_, scores, atol=1e-6)
+
+
+def test_weights_count_in_training_and_in_scores():
+    X, y = make_classification(200, 5, flip_y=0.2, random_state=1)
+    weight = np.random.default_rng(0).uniform(0.5, 3, len(y))
+    model = LogisticNeuronCV(alphas=[1e-3, 1e-1], tol=1e-9).fit(X, y, sample_weight=weight)
+    scores, _ = one_by_one(model, X, y, weight)
+    np.testing.assert_allclose(model.scores_, scores, atol=1e-7)
+    accuracy = LogisticNeuronCV(alphas=[1e-3, 1e-1], scoring="accuracy").fit(X, y, weight)
+    scores, _ = one_by_one(accuracy, X, y, weight, "accuracy")
+    np.testing.assert_allclose(accuracy.scores_, scores, atol=1e-12)
+
+
+def test_class_weight_counts_in_training_alone(cancer):
+    X, y = cancer
+    model = LogisticNeuronCV(alphas=[1e-2], class_weight={0: 3.0}, tol=1e-9).fit(X, y)
+    for f, (rows, held_out) in enumerate(StratifiedKFold(5).split(X, y)):
+        neuron = LogisticNeuron(alpha=1e-2, class_weight={0: 3.0}, tol=1e-9).fit(X[rows], y[rows])
+        brier = brier_score_loss(y[held_out], neuron.predict_proba(X[held_out])[:, 1])
+        assert model.scores_[f, 0] == pytest.approx(-brier, abs=1e-7)
+
+
+def test_sparse_float32_and_samples_agree(cancer, fitted, monkeypatch):
+    X, y = cancer
+    strong = fitted.alphas_ > 1e-4
+    sparse = LogisticNeuronCV(tol=1e-8).fit(csr_array(X), y)
+    np.testing.assert_allclose(sparse.scores_[:, strong], fitted.scores_[:, strong], atol=1e-6)
+    single = LogisticNeuronCV(tol=1e-5).fit(X.astype("f4"), y)
+    assert single.coef_.dtype == np.float32
+    np.testing.assert_allclose(single.scores_[:, strong], fitted.scores_[:, strong], atol=1e-4)
+    monkeypatch.setattr(module, "FEWEST_ROWS", 100)
+    monkeypatch.setattr(module, "LARGEST_BANK", 0)
+    plain = LogisticNeuronCV(alphas=fitted.alphas_[strong], tol=1e-8).fit(X, y)
+    np.testing.assert_allclose(plain.scores_, fitted.scores_[:, strong], atol=1e-6)
+
+
+def test_soft_labels_are_scored_by_their_squared_error():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(200, 3))
+    p = 1 / (1 + np.exp(-X[:, 0] + rng.normal(size=200)))
+    model = LogisticNeuronCV(alphas=[1e-3, 1e-1], cv=KFold(4), tol=1e-9)
+    model.fit(X, np.column_stack([1 - p, p]))
+    rows, held_out = next(KFold(4).split(X))
+    neuron = LogisticNeuron(alpha=1e-3, tol=1e-9)
+    neuron.fit(X[rows], np.column_stack([1 - p, p])[rows])
+    error = np.mean((neuron.predict_proba(X[held_out])[:, 1] - p[held_out]) ** 2)
+    assert model.scores_[0, 0] == pytest.approx(-error, abs=1e-9)
+
+
+def test_of_equal_scores_the_largest_penalty_wins(cancer):
+    model = LogisticNeuronCV(alphas=[1e-3, 1.1e-3], scoring=lambda neuron, X, y: 1.0).fit(*cancer)
+    assert model.alpha_ == 1.1e-3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alphas": [-1.0]}, "alphas must be numbers >= 0"),
+        ({"alphas": []}, "alphas must be numbers >= 0"),
+        ({"alphas": 0}, "alphas"),
+        ({"scoring": "best"}, "scoring"),
+        ({"cv": [(np.arange(212), np.arange(212, 569))]}, None),
+        ({"cv": [(np.array([0, 1, 2]), np.arange(3, 569))]}, "train on rows of every class"),
+    ],
+)
+def test_bad_parameters_are_named(cancer, parameters, message):
+    model = LogisticNeuronCV(**parameters)
+    if message is None:
+        assert model.fit(*cancer).scores_.shape == (1, 20)
+        return
+    with pytest.raises(ValueError, match=message):
+        model.fit(*cancer)
+
+
+def test_clone_and_summary(cancer, fitted):
+    assert clone(fitted).get_params() == fitted.get_params()
+    table = fitted.summary(*cancer)
+    assert len(table) == 31
+    assert not hasattr(fitted, "partial_fit")

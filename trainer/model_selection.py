@@ -1,0 +1,393 @@
+"""`LogisticNeuronCV`: a neuron with the penalty that does best on rows held out.
+
+All penalties and folds (and classes) are the columns of one bank: the rows are read for
+all of them at once, none is copied for a fold, and what the rows of one tell about the
+curvature serves them all.
+"""
+
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg.lapack import dpotrf
+from scipy.stats import rankdata
+from sklearn.base import _fit_context
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from trainer.callbacks import FitNotifier
+from trainer.neuron import LogisticNeuron
+from trainer.objective import Objective
+from trainer.optimizers.auto import LARGEST_BANK, Auto
+from trainer.optimizers.lbfgs import LBFGS
+from trainer.optimizers.newton import MOST_NEGATIVE
+from trainer.rows import ArrayRows
+from trainer.search import search
+from trainer.targets import is_soft
+from trainer.training import train
+
+Array = npt.NDArray[Any]
+
+SMALLEST, LARGEST = 1e-6, 1.0
+"""Ends of the grid of penalties."""
+
+FEWEST_ROWS = 4_000
+"""Curvature is measured on so many rows of a larger set; on more where there are many columns."""
+
+REFRESHED_AFTER = 10
+"""Iterations after which it is measured anew."""
+
+
+class LogisticNeuronCV(LogisticNeuron):
+    """LogisticNeuron with its penalty alpha chosen by cross-validation.
+
+    Every penalty is trained on every fold's training rows, and the one with the best mean
+    score on the rows held out wins; of equals, the largest. The final neuron is trained
+    on all rows. Where a penalty is so weak that J has several minima, the one is taken that
+    continues the middle penalty's.
+
+    Parameters
+    ----------
+    alphas : int or array-like, default=20
+        Penalties to try, or how many on a log grid from 1e-6 to 1.
+    cv : int, cross-validation generator or iterable, default=None
+        How to split, as in scikit-learn; None is 5 folds, stratified by class.
+    scoring : str or callable, default="neg_brier_score"
+        What is best on the rows held out: a scikit-learn scorer.
+    fit_intercept, class_weight
+        As in `LogisticNeuron`.
+    max_iter : int, default=1000
+        Iterations at most, of the bank and of the final neuron.
+    tol : float, default=1e-6
+        A neuron is trained when no component of J's gradient exceeds this.
+    n_starts : int, default=4
+        Starts compared, as in `LogisticNeuron`, at the middle penalty: the lowest minimum
+        found there is where all others begin.
+    random_state, verbose
+        As in `LogisticNeuron`.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The penalty chosen.
+    alphas_ : ndarray of shape (n_alphas,)
+        The penalties tried, in rising order.
+    scores_ : ndarray of shape (n_folds, n_alphas)
+        The score of each penalty on each fold's rows held out.
+    cv_results_ : dict of ndarrays
+        The same for a DataFrame, named as in scikit-learn's GridSearchCV.
+    coefs_paths_ : ndarray of shape (n_folds, n_alphas, 1 or n_classes, n_features + 1)
+        Weights and, last, the bias of every neuron trained.
+    coef_, intercept_, classes_, n_iter_, loss_curve_, history_, termination_
+        Of the final neuron, as in `LogisticNeuron`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from trainer import LogisticNeuronCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LogisticNeuronCV().fit(StandardScaler().fit_transform(X), y)
+    >>> bool(1e-4 < model.alpha_ < 1e-1), model.scores_.shape
+    (True, (5, 20))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{
+            name: LogisticNeuron._parameter_constraints[name]
+            for name in (
+                "fit_intercept", "class_weight", "max_iter", "tol", "n_starts", "random_state",
+                "verbose",
+            )
+        },
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable],
+    }  # fmt: skip
+
+    optimizer = "auto"
+    early_stopping = False
+    init = None
+    warm_start = False
+    learning_rate = "auto"
+    batch_size = None
+
+    def __init__(
+        self,
+        *,
+        alphas: Any = 20,
+        cv: Any = None,
+        scoring: Any = "neg_brier_score",
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        n_starts: int = 4,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.alphas = alphas
+        self.cv = cv
+        self.scoring = scoring
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_starts = n_starts
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def alpha(self) -> float:  # type: ignore[override]
+        """The penalty chosen, under the name that `LogisticNeuron` gives it."""
+        return self.alpha_
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Choose the penalty and train the neuron.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+            As in `LogisticNeuron.fit`; the weights count in training and in the scores.
+
+        Returns
+        -------
+        self : LogisticNeuronCV
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained with, or a fold without rows of two classes.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the final neuron's training stopped before it was done.
+        """
+        seed = self._draw_seed()
+        alphas = self._penalties()
+        given = y
+        X, target, weight, _ = self._validate_rows(X, y, sample_weight)
+        soft = is_soft(given)
+        y = target if soft else np.asarray(given).ravel()
+        notifier = FitNotifier(self, self.max_iter, X, given, sample_weight)
+        splits = list(check_cv(self.cv, y, classifier=not soft).split(X, y))
+        self._check_folds(splits, target, weight, soft)
+
+        bank = _Bank(X, target, weight, alphas, splits, self.fit_intercept)
+        bank.train(self.n_starts, seed, self.max_iter, self.tol)
+        if self.scoring == "neg_brier_score" and bank.n_neurons == 1:
+            self.scores_ = -bank.costs_held_out(sample_weight)
+        else:
+            self.scores_ = self._scores(bank, X, y, sample_weight)
+        mean = self.scores_.mean(axis=0)
+        best = int(len(mean) - 1 - mean[::-1].argmax())  # of equals, the largest penalty
+        self.alphas_, self.alpha_ = alphas, float(alphas[best])
+        self.cv_results_ = _results(alphas, self.scores_)
+        self.coefs_paths_ = bank.theta.transpose(2, 1, 3, 0).copy()
+
+        result = search(
+            Objective(ArrayRows(X, target, weight), self.alpha_, self.fit_intercept),
+            Auto(seed=seed),
+            bank.whole.reshape(-1, len(alphas), bank.n_neurons)[:, best],
+            n_starts=1,
+            seed=seed,
+            callback=lambda theta, history: notifier.iteration(
+                lambda: self._parameters(theta, X.dtype)
+            ),
+            max_iter=self.max_iter,
+            tol=self.tol,
+        )
+        self._store(result, X.dtype)
+        notifier.end(lambda: self._parameters(result.theta, X.dtype))
+        self._report()
+        return self
+
+    def _penalties(self) -> Array:
+        if isinstance(self.alphas, Integral):
+            return np.geomspace(SMALLEST, LARGEST, int(self.alphas))
+        alphas = np.unique(np.asarray(self.alphas, dtype=np.float64))
+        if not alphas.size or not (np.isfinite(alphas) & (alphas >= 0)).all():
+            raise ValueError(f"alphas must be numbers >= 0, at least one, got {self.alphas!r}")
+        return alphas
+
+    def _check_folds(self, splits: Any, target: Array, weight: Array | None, soft: bool) -> None:
+        columns = target.reshape(len(target), -1)
+        for i, (rows, _) in enumerate(splits):
+            counted = rows if weight is None else rows[weight[rows] > 0]
+            ends = columns[counted].min(axis=0, initial=1), columns[counted].max(axis=0, initial=0)
+            if not soft and (ends[0] == ends[1]).any():
+                raise ValueError(
+                    f"each fold must train on rows of every class, got a class without any in "
+                    f"fold {i}; use fewer folds (cv), or drop the class"
+                )
+
+    def _scores(self, bank: "_Bank", X: Any, y: Array, sample_weight: Any) -> Array:
+        """Any scorer's, which asks a neuron for its answers to a fold's rows held out."""
+        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        scores = np.empty(bank.theta.shape[2:0:-1])
+        neuron = LogisticNeuron()
+        neuron.classes_, neuron.n_features_in_ = self.classes_, X.shape[1]
+        for f, (_, held_out) in enumerate(bank.splits):
+            rows, labels = _safe_indexing(X, held_out), y[held_out]
+            weights = {}
+            if sample_weight is not None:
+                weights["sample_weight"] = np.asarray(sample_weight)[held_out]
+            for a in range(len(bank.alphas)):
+                neuron.coef_, neuron.intercept_ = bank.theta[:-1, a, f].T, bank.theta[-1, a, f]
+                scores[f, a] = scorer(neuron, rows, labels, **weights)
+        return scores
+
+
+class _Bank:
+    """All penalties on all rows, then on each fold's: θ (d + 1, n_alphas, n_folds, n_neurons)."""
+
+    def __init__(
+        self, X: Any, target: Array, weight: Array | None, alphas: Array, splits: Any,
+        fit_intercept: bool,
+    ) -> None:  # fmt: skip
+        self.X, self.target, self.weight, self.alphas, self.splits = (
+            X, target, weight, alphas, splits,
+        )  # fmt: skip
+        self.n_neurons = 1 if target.ndim == 1 else target.shape[1]
+        self.fit_intercept = fit_intercept
+
+    def train(self, n_starts: int, seed: int, max_iter: int, tol: float) -> None:
+        """`whole` (d + 1, n_alphas, n_neurons) on all rows, then `theta` on the folds."""
+        X, target, weight = self.X, self.target, self.weight
+        size, A, F, C = X.shape[1] + 1, len(self.alphas), len(self.splits), self.n_neurons
+        middle = Objective(
+            ArrayRows(X, target, weight), float(self.alphas[A // 2]), self.fit_intercept
+        )
+        first = search(
+            middle, Auto(seed=seed), np.zeros((size, C)),
+            n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
+        ).theta  # fmt: skip
+
+        rows = ArrayRows(X, target, weight, y_of=np.tile(np.arange(C), A) if C > 1 else None)
+        path = Objective(rows, np.repeat(self.alphas, C), self.fit_intercept)
+        curvature = _Curvature(path, F, seed)
+        hessians = curvature.hessians(np.arange(C), first)
+        if hessians is not None:  # the data's part at one penalty's minimum serves all at first
+            hessians = np.tile(hessians, A)
+            diagonal = np.einsum("iik->ik", hessians)
+            diagonal[:-1] += path.alpha - self.alphas[0]
+        self.whole = _descend(path, np.tile(first, A), curvature, hessians, max_iter, 10 * tol)
+
+        shape = (A, F, C)
+        a, _, c = (index.ravel() for index in np.indices(shape))
+        folds = self._objective_of_folds(shape, weight, training=True)
+        hessians = curvature.hessians(np.arange(A * C), self.whole)
+        if hessians is not None:  # and that of all rows serves the folds
+            hessians = hessians.T[a * C + c].T
+        theta = _descend(
+            folds, self.whole[:, a * C + c], _Curvature(folds, 1, seed), hessians, max_iter, tol
+        )
+        self.theta = theta.reshape(-1, *shape)
+
+    def costs_held_out(self, sample_weight: Any) -> Array:
+        """The Brier score (n_folds, n_alphas) of the only neuron on each fold's rows held out."""
+        shape = self.theta.shape[1:]
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        held_out = self._objective_of_folds(shape, weight, training=False)
+        return held_out.value(self.theta.reshape(len(self.theta), -1)).reshape(shape)[..., 0].T
+
+    def _objective_of_folds(
+        self, shape: tuple[int, ...], weight: Array | None, training: bool
+    ) -> Objective:
+        """J of each penalty on each fold's rows for training, or the bare J on those held out."""
+        a, f, c = (index.ravel() for index in np.indices(shape))
+        members = np.zeros((self.X.shape[0], len(self.splits)), dtype=self.X.dtype, order="F")
+        for fold, split in enumerate(self.splits):
+            members[split[0 if training else 1], fold] = 1
+        if weight is not None:
+            members *= weight[:, np.newaxis]
+        rows = ArrayRows(
+            self.X, self.target, members, y_of=c if self.n_neurons > 1 else None, weight_of=f
+        )
+        return Objective(rows, self.alphas[a] if training else 0.0, self.fit_intercept)
+
+
+class _Curvature:
+    """Hessians of a bank's neurons, on a sample where there are many rows.
+
+    None where those of `n_times` as many neurons would take too much memory.
+    """
+
+    def __init__(self, objective: Objective, n_times: int, seed: int) -> None:
+        self.objective, self.n_times = objective, n_times
+        self.size = objective.rows.n_features + 1
+        n_rows = max(FEWEST_ROWS, 50 * self.size)
+        self.is_small = self.size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
+        if self.is_small and objective.rows.n_rows > n_rows:
+            self.objective = objective.sample(np.random.default_rng(seed), n_rows)
+
+    def hessians(self, neurons: Array, theta: Array) -> Array | None:
+        """d²J/dθ² (d + 1, d + 1, k) of the `neurons` (k,) at theta (d + 1, k)."""
+        if not self.is_small:
+            return None
+        return self.objective.columns(neurons).value_gradient_hessian(theta)[2]
+
+    def factors(self, hessians: Array | None) -> Array | None:
+        """Their Cholesky factors; those that are not definite are made so."""
+        if hessians is None:
+            return None
+        factors = np.empty(hessians.shape, order="F")
+        for k in range(hessians.shape[2]):
+            factors[..., k], not_definite = dpotrf(hessians[..., k])
+            if not_definite:
+                factors[..., k] = self._made_definite(hessians[..., k])
+        return factors
+
+    def _made_definite(self, H: Array) -> Array:
+        """Factor of H plus as little of the Gram matrix as it takes."""
+        gram = self.objective.gram()[..., 0]
+        gram += np.diag(np.where(np.diag(gram) > 0, 1e-8 * np.diag(gram), 1))
+        for share in (1e-8, 1e-4, 1e-2, MOST_NEGATIVE, 1.0):
+            factor, not_definite = dpotrf(H + share * gram)
+            if not not_definite:
+                break
+        return factor
+
+
+def _descend(
+    objective: Objective,
+    theta: Array,
+    curvature: _Curvature,
+    hessians: Array | None,
+    max_iter: int,
+    tol: float,
+) -> Array:
+    """Train a bank by preconditioned L-BFGS; who takes long is measured anew on the way."""
+    theta, working = theta.copy(), np.arange(theta.shape[1])
+    while len(working) and max_iter > 0:
+        n_iter = max_iter if hessians is None else min(REFRESHED_AFTER, max_iter)
+        found = train(
+            objective.columns(working),
+            LBFGS(factor=curvature.factors(hessians)),
+            theta[:, working],
+            max_iter=n_iter,
+            tol=tol,
+        )
+        theta[:, working] = found.theta
+        max_iter -= n_iter
+        working = working[[end.reason == "max_iter" for end in found.terminations]]
+        hessians = curvature.hessians(working, theta[:, working]) if len(working) else None
+    return theta
+
+
+def _results(alphas: Array, scores: Array) -> dict[str, Array]:
+    mean = scores.mean(axis=0)
+    rank = rankdata(-mean, method="min").astype(np.int32)
+    folds = {f"split{f}_test_score": fold for f, fold in enumerate(scores)}
+    return {
+        "param_alpha": alphas,
+        **folds,
+        "mean_test_score": mean,
+        "std_test_score": scores.std(axis=0),
+        "rank_test_score": rank,
+    }
