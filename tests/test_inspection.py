@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from test_starts import long_servedio
 
 from trainer import LogisticNeuron, chain_rule, check_gradient, cost_surface, trace
-from trainer.inspection import _runs
+from trainer.inspection.tracing import _runs
 from trainer.optimizers import OPTIMIZERS
 
 FRAME, LABELS = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -281,6 +281,15 @@ def test_only_neurons_of_two_classes_have_a_landscape():
     for shown in (trace, cost_surface):
         with pytest.raises(ValueError, match="got Pipeline; of a pipeline give its last step"):
             shown(pipeline, X, Y)
+
+
+def test_a_search_for_the_penalty_has_no_trace():
+    class Searching(LogisticNeuron):
+        def __init__(self, alphas=3):
+            self.alphas = alphas
+
+    with pytest.raises(ValueError, match="searches for it, Searching; give a LogisticNeuron"):
+        trace(Searching(), X, Y)
 
 
 def test_rows_of_other_labels_are_told():

@@ -1,0 +1,17 @@
+"""The glass box: the way that training took, the gradient checked, the cost as a landscape."""
+
+from trainer.inspection.gradient_check import check_gradient
+from trainer.inspection.parameters import fitted_parameters
+from trainer.inspection.surface import CostSurface, around, cost_surface, parameter_places
+from trainer.inspection.tracing import N_FIGURES, trace
+
+__all__ = [
+    "N_FIGURES",
+    "CostSurface",
+    "around",
+    "check_gradient",
+    "cost_surface",
+    "fitted_parameters",
+    "parameter_places",
+    "trace",
+]

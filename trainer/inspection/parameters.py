@@ -1,0 +1,79 @@
+"""What the glass box reads off a neuron: its parameters, their names, its cost over some rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+from trainer.neuron import LogisticNeuron
+from trainer.objective import Objective
+from trainer.rows import ArrayRows
+from trainer.targets import from_labels, from_probabilities, is_soft
+
+Array = npt.NDArray[Any]
+
+BANK = 256
+"""Parameter vectors that one pass over the rows evaluates: enough to share the reading of X."""
+
+
+def fitted_parameters(neuron: LogisticNeuron) -> Array:
+    """θ (d + 1,) of a fitted neuron of two classes, the bias last."""
+    return np.append(neuron.coef_, neuron.intercept_).astype(np.float64)
+
+
+def parameter_names(neuron: LogisticNeuron) -> list[str]:
+    """The features' names, or x0, x1, ..., and "intercept"."""
+    return named(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)
+
+
+def named(features: Any, n_features: int) -> list[str]:
+    """The names given, or x0, x1, ..., and "intercept"."""
+    if features is None:
+        features = [f"x{j}" for j in range(n_features)]
+    return [*map(str, features), "intercept"]
+
+
+def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
+    """The fitted neuron's J over these rows."""
+    X = validate_data(neuron, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+    soft = is_soft(y)
+    y = y if soft else column_or_1d(y)
+    check_consistent_length(X, y)
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    encode = from_probabilities if soft else from_labels
+    targets = encode(y, weight, neuron.class_weight, X.dtype, neuron.classes_)
+    rows = ArrayRows(X, targets.values, targets.weight)
+    return Objective(rows, neuron.alpha, neuron.fit_intercept)
+
+
+def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:
+    """What `evaluate` gives for many columns of θ, a bank of moderate size at a time."""
+    banks = [theta[:, k : k + BANK] for k in range(0, theta.shape[1], BANK)]
+    return [np.concatenate(parts) for parts in zip(*map(evaluate, banks), strict=True)]
+
+
+def check_neuron(what: str, neuron: Any) -> None:
+    """Raise for anything that is no neuron."""
+    if not isinstance(neuron, LogisticNeuron):
+        raise ValueError(
+            f"{what} needs a LogisticNeuron, got {type(neuron).__name__}; of a pipeline give its "
+            "last step, and X as the steps before transform it"
+        )
+
+
+def check_classes(neuron: LogisticNeuron) -> None:
+    """Raise for a bank of neurons, one a class."""
+    if len(neuron.classes_) != 2:
+        raise ValueError(
+            f"the neuron must be fitted to two classes, got {neuron.classes_.tolist()}; choose one "
+            "class against the rest, for instance y == y[0]"
+        )
