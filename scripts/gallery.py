@@ -18,7 +18,7 @@ DPI = 90
 def main(folder: Path) -> None:
     """Draw all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for picture in (loss_curves, cost_surface, brier_decomposition, decision_boundary):
+    for picture in (loss_curves, cost_surface, brier_decomposition, penalty_curve):
         path = folder / f"{picture.__name__}.png"
         picture().savefig(path, dpi=DPI, metadata={"Software": None})  # no version in the file
         print(path)
@@ -51,12 +51,12 @@ def brier_decomposition() -> Any:
     return display.figure_
 
 
-def decision_boundary() -> Any:
-    """Where a neuron of two features decides."""
-    X, y = rows("moons")
-    ax = trainer.plot_decision_boundary(fitted(X, y), X, y)
-    ax.set_title("moons: probability and boundary", loc="left")
-    return ax.figure
+def penalty_curve() -> Any:
+    """Which penalty does best on rows held out, and how far the folds differ."""
+    X, y = rows("breast_cancer")
+    search = trainer.LogisticNeuronCV(random_state=0).fit(X, y)
+    title = "breast_cancer: cross-validated penalty"
+    return trainer.PenaltyCurveDisplay.from_estimator(search, name=title).figure_
 
 
 def rows(name: str) -> tuple[Any, Any]:
