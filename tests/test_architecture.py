@@ -27,20 +27,20 @@ ROOMS = {
     "targets": (set(), {"numpy", "sklearn"}),
     "holdout": (set(), {"numpy"}),
     "callbacks": (set(), {"sklearn.callback"}),
+    "answers": ({"chain_rule", "inference"}, {"numpy", "scipy", "sklearn", "pandas"}),
     "neuron": (
         {
-            "chain_rule",
             "rows",
             "objective",
             "optimizers",
             "training",
             "search",
+            "answers",
             "targets",
             "holdout",
             "callbacks",
-            "inference",
         },
-        {"numpy", "scipy", "sklearn", "pandas"},
+        {"numpy", "sklearn"},
     ),
     "model_selection": (
         {"callbacks", "neuron", "objective", "optimizers", "rows", "search", "targets", "training"},

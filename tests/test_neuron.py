@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from trainer import DivergenceError, LogisticNeuron
 from trainer.optimizers import OPTIMIZERS
 
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [LogisticNeuron(optimizer=name, random_state=0) for name in OPTIMIZERS]
@@ -222,7 +223,7 @@ def test_bad_data_is_named(cancer):
         LogisticNeuron().fit(X, np.column_stack([1 + y, -y]))
     with pytest.raises(ValueError, match="one class"):
         LogisticNeuron().fit(X, y, sample_weight=y)
-    with pytest.raises(ValueError, match="y_val must hold only labels of y"):
+    with pytest.raises(ValueError, match="y_val: y must hold only labels of"):
         LogisticNeuron().fit(X, y, X_val=X, y_val=y + 1)
     with pytest.raises(ValueError, match="together"):
         LogisticNeuron().fit(X, y, X_val=X)

@@ -45,7 +45,7 @@ def held_out(X: Any, strata: Array, weight: Array | None, fraction: float, seed:
     mask = np.zeros(len(keys), dtype=bool)
     for stratum in np.unique(strata):
         (rows,) = np.nonzero((strata == stratum) & (weight > 0))
-        distinct, inverse = np.unique(keys[rows], return_inverse=True)
+        _, inverse = np.unique(keys[rows], return_inverse=True)
         weights = np.bincount(inverse, weights=weight[rows])
         before = np.cumsum(weights) - weights
         lowest = before < fraction * weights.sum() * (1 - 1e-12)

@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import (
@@ -22,7 +20,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from trainer import chain_rule
+from trainer.answers import Answers
 from trainer.callbacks import CallbackSupportMixin, FitNotifier
 from trainer.holdout import held_out
 from trainer.objective import Objective
@@ -49,7 +47,7 @@ def _trains_in_parts(neuron: Any) -> bool:
     )
 
 
-class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
     """A logistic neuron σ(w·x + b) trained on the mean squared error of its output.
 
     Minimises J(w, b) = mean (y - σ(Xw + b))² + alpha/2 ‖w‖², with y = 1 for the second
@@ -123,8 +121,8 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         One row an iteration, the start first: iteration, cost, gradient_max (largest
         component of J's gradient), validation_cost, seconds since the start.
     termination_ : Termination
-        Why training stopped; of several neurons, of the first that is not at a minimum,
-        else of the last to finish.
+        Why training stopped; of several neurons, for the one that took longest among those
+        that are not at a minimum, or among all.
     terminations_ : list of Termination
         The same for every neuron.
     n_features_in_ : int
@@ -255,8 +253,10 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             validation = self._validate_held_out(X_val, y_val)
         elif self.early_stopping:
             mask = held_out(X, strata, weight, self.validation_fraction, seed)
-            validation = self._objective(*_rows(X, target, weight, mask))
-            X, target, weight = _rows(X, target, weight, ~mask)
+            parts = [
+                (X[m], target[m], None if weight is None else weight[m]) for m in (mask, ~mask)
+            ]
+            validation, (X, target, weight) = self._objective(*parts[0]), parts[1]
 
         def after_iteration(theta: Array, history: History) -> bool:
             iteration = len(history.cost) - 1
@@ -335,96 +335,6 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.loss_curve_ = np.append(costs, state.J.mean())
         return self
 
-    def decision_function(self, X: Any) -> Array:
-        """Weighted sum z = w·x + b of each row: above 0 for the second class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), or (n_samples, n_classes) for more than two
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-        return z[:, 0] if z.shape[1] == 1 else z
-
-    def predict(self, X: Any) -> Array:
-        """Label of each row: the class whose probability is highest.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        z = self.decision_function(X)
-        return self.classes_[(z > 0).astype(int) if z.ndim == 1 else z.argmax(axis=1)]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Probability of each class.
-
-        Of two classes, 1 - σ(z) and σ(z), each exact on its own tail; of more, the
-        neurons' σ(z) divided by their sum.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        z = self.decision_function(X)
-        if z.ndim == 1:
-            return np.column_stack([chain_rule.sigmoid(-z), chain_rule.sigmoid(z)])
-        sigma = chain_rule.sigmoid(z)
-        sums = sigma.sum(axis=1, keepdims=True)
-        hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
-        if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
-            sigma[hidden] = softmax(z[hidden], axis=1)
-            sums[hidden] = 1
-        return sigma / sums
-
-    def summary(self, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95) -> Any:
-        """Table of the coefficients with standard errors that hold for a wrong model too.
-
-        Parameters
-        ----------
-        X, y, sample_weight : array-like
-            The rows that the neuron was fitted to; it does not keep them.
-        level : float, default=0.95
-            Coverage of the intervals.
-
-        Returns
-        -------
-        DataFrame
-            See `trainer.coefficient_table`.
-        """
-        from trainer.inference import coefficient_table
-
-        return coefficient_table(self, X, y, sample_weight, level=level)
-
-    @property
-    def history_(self) -> Any:
-        """One row an iteration, as a DataFrame."""
-        check_is_fitted(self)
-        import pandas as pd
-
-        return pd.DataFrame(self._history)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
@@ -444,13 +354,7 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True, in_parts: bool = False
     ) -> tuple[Any, Array, Array | None, Array]:
         """X, targets, weights and strata; sets `classes_`, unless they come in parts."""
-        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
-        soft = is_soft(y)
-        if soft:
-            X = validate_data(self, X, reset=reset, **kinds)
-            check_consistent_length(X, y)
-        else:
-            X, y = validate_data(self, X, y, reset=reset, **kinds)
+        X, y = self._validate(X, y, reset)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
@@ -459,7 +363,7 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     "sample_weight must hold a number > 0, got zeros only: no class is left"
                 )
         known = self.classes_ if in_parts else None
-        encode = from_probabilities if soft else from_labels
+        encode = from_probabilities if is_soft(y) else from_labels
         targets = encode(y, weight, self.class_weight, X.dtype, known)
         self.classes_ = targets.classes
         return X, targets.values, targets.weight, targets.strata
@@ -494,20 +398,22 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _validate_held_out(self, X_val: Any, y_val: Any) -> Objective:
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together, got only one of them")
-        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
-        if is_soft(y_val):
-            X_val = validate_data(self, X_val, reset=False, **kinds)
-            check_consistent_length(X_val, y_val)
-            targets = from_probabilities(y_val, None, None, X_val.dtype, self.classes_)
-            return self._objective(X_val, targets.values, None)
-        X_val, y_val = validate_data(self, X_val, y_val, reset=False, **kinds)
-        unknown = np.setdiff1d(y_val, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y_val must hold only labels of y, {list(self.classes_)}, got {unknown[0]!r}"
-            )
-        targets = from_labels(y_val, None, None, X_val.dtype, self.classes_)
+        X_val, y_val = self._validate(X_val, y_val, reset=False)
+        encode = from_probabilities if is_soft(y_val) else from_labels
+        try:
+            targets = encode(y_val, None, None, X_val.dtype, self.classes_)
+        except ValueError as error:
+            raise ValueError(f"y_val: {error}") from error
         return self._objective(X_val, targets.values, None)
+
+    def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """X and y by scikit-learn's rules; soft labels as they come."""
+        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        if not is_soft(y):
+            return validate_data(self, X, y, reset=reset, **kinds)
+        X = validate_data(self, X, reset=reset, **kinds)
+        check_consistent_length(X, y)
+        return X, y
 
     def _parameters(self, theta: Array, dtype: Any) -> dict[str, Array]:
         """From θ to scikit-learn's names."""
@@ -521,10 +427,11 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             setattr(self, name, value)
         history = result.history
         self.terminations_: list[Termination] = result.terminations
-        unfinished = [end for end in result.terminations if not end.converged]
-        last = max(result.terminations, key=lambda end: end.n_iter)
-        self.termination_: Termination = unfinished[0] if unfinished else last
-        self.n_iter_ = last.n_iter
+        self.termination_: Termination = max(
+            result.terminations,
+            key=lambda end: (end.reason == "diverged", not end.converged, end.n_iter),
+        )
+        self.n_iter_ = max(end.n_iter for end in result.terminations)
         self.loss_curve_ = np.mean(history.cost, axis=1)
         self._history: dict[str, Array] = {
             "iteration": np.arange(len(history.cost)),
@@ -547,17 +454,13 @@ class LogisticNeuron(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"{termination.message}; choose a smaller learning_rate, or 'auto'"
             )
         if not termination.converged:
-            unfinished = [not end.converged for end in self.terminations_]
-            which = ""
-            if len(unfinished) > 1:
-                which = f" for {sum(unfinished)} of {len(unfinished)} classes, first for "
-                which += f"{self.classes_[unfinished.index(True)]!r}"
+            ends, which = self.terminations_, ""
+            if len(ends) > 1:
+                n_unfinished = sum(not end.converged for end in ends)
+                which = f" for {n_unfinished} of {len(ends)} classes, longest for "
+                which += f"{self.classes_[ends.index(termination)]!r}"
             warnings.warn(
                 f"LogisticNeuron stopped ({termination.reason}){which}: {termination.message}",
                 ConvergenceWarning,
                 stacklevel=4,
             )
-
-
-def _rows(X: Any, target: Array, weight: Array | None, mask: Array) -> tuple[Any, Array, Any]:
-    return X[mask], target[mask], None if weight is None else weight[mask]

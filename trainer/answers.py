@@ -1,0 +1,113 @@
+"""What a fitted neuron answers: weighted sums, labels, probabilities, its coefficients' table."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from trainer.chain_rule import sigmoid
+
+Array = npt.NDArray[Any]
+
+
+class Answers(ClassifierMixin):
+    """The half of `LogisticNeuron` that needs only its fitted attributes."""
+
+    coef_: Array
+    intercept_: Array
+    classes_: Array
+    _history: dict[str, Array]
+
+    def decision_function(self, X: Any) -> Array:
+        """Weighted sum z = w·x + b of each row: above 0 for the second class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_classes) for more than two
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: Any) -> Array:
+        """Label of each row: the class whose probability is highest.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        z = self.decision_function(X)
+        return self.classes_[(z > 0).astype(int) if z.ndim == 1 else z.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class.
+
+        Of two classes, 1 - σ(z) and σ(z), each exact on its own tail; of more, the
+        neurons' σ(z) divided by their sum.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        z = self.decision_function(X)
+        if z.ndim == 1:
+            return np.column_stack([sigmoid(-z), sigmoid(z)])
+        sigma = sigmoid(z)
+        sums = sigma.sum(axis=1, keepdims=True)
+        hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
+        if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
+            sigma[hidden] = softmax(z[hidden], axis=1)
+            sums[hidden] = 1
+        return sigma / sums
+
+    def summary(self, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95) -> Any:
+        """Table of the coefficients with standard errors that hold for a wrong model too.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array-like
+            The rows that the neuron was fitted to; it does not keep them.
+        level : float, default=0.95
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            See `trainer.coefficient_table`.
+        """
+        from trainer.inference import coefficient_table
+
+        return coefficient_table(self, X, y, sample_weight, level=level)
+
+    @property
+    def history_(self) -> Any:
+        """One row an iteration, as a DataFrame."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        return pd.DataFrame(self._history)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
