@@ -19,7 +19,7 @@ ROOMS = {
     "optimizers": ({"optimizers"}, {"numpy", "scipy"}),
     "training": ({"objective", "optimizers"}, {"numpy"}),
     "certificate": ({"objective"}, {"numpy", "scipy"}),
-    "starts": ({"objective", "optimizers"}, {"numpy"}),
+    "starts": ({"objective", "optimizers"}, {"numpy", "sklearn"}),
     "search": (
         {"objective", "optimizers", "training", "starts", "certificate"},
         {"numpy"},
@@ -35,6 +35,7 @@ ROOMS = {
             "optimizers",
             "training",
             "search",
+            "starts",
             "answers",
             "targets",
             "holdout",

@@ -169,8 +169,8 @@ def block_and_bank(request):
     kept = csr_array(X) if request.param.startswith("sparse") else X
     if request.param.endswith("hard labels"):
         y = y.round()
-        return Block(kept, y, weight, 1 - 2 * y), X, theta
-    return Block(kept, y, weight), X, theta
+        return Block(kept, y, weight, 1 - 2 * y, {}), X, theta
+    return Block(kept, y, weight, None, {}), X, theta
 
 
 def test_gradient_kernel_is_the_lesson(block_and_bank):
@@ -231,7 +231,7 @@ def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):
 def test_gradient_kernel_keeps_both_tails(y, hard):
     for z in (-800.0, -700.0, -300.0, -40.0, 40.0, 300.0, 800.0):
         target = np.array([[y]])
-        block = Block(np.ones((1, 1)), target, None, 1 - 2 * target if hard else None)
+        block = Block(np.ones((1, 1)), target, None, 1 - 2 * target if hard else None, {})
         _, gradient = kernels.gradient_sums(block, np.array([[0.0], [z]]))
         true = float(exact(y, z)[0])
         assert gradient[1, 0] == pytest.approx(true, rel=1e-13, abs=1e-307)

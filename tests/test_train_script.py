@@ -94,7 +94,7 @@ BAD = {
     "infinity": (changed(hours=np.inf), "--target income", ["finite", '"hours"']),
     "too small to split": (b"x,y\n1,a\n2,a\n3,b\n4,b\n", "--target y", ["--test-size"]),
     "too small to hold out": (
-        b"x,y\n1,a\n2,a\n3,b\n4,b\n5,a\n6,b\n",
+        b"x,y\n1,a\n1,a\n3,b\n3,b\n1,a\n3,b\n",
         "--target y --test-size 0.34 --early-stopping",
         ["early_stopping"],
     ),

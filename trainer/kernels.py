@@ -18,6 +18,8 @@ class Block(Protocol):
     """Some rows: X (m, d), dense or sparse, y (m, 1 or K), weight (m, 1 or K) or None.
 
     Where every y is 0 or 1, `side` is 1 - 2y, the sign of the z's that are wrong; else None.
+    `room` keeps arrays over the rows from block to block, by name: fresh memory for each
+    would cost as much as the arithmetic in it.
     """
 
     @property
@@ -28,29 +30,31 @@ class Block(Protocol):
     def weight(self) -> Array | None: ...
     @property
     def side(self) -> Array | None: ...
+    @property
+    def room(self) -> dict[str, Array]: ...
 
 
 def cost_sums(block: Block, theta: Array) -> tuple[Array]:
     """Σ weight·l over the block's rows, (K,)."""
-    loss, _, _ = _loss_and_slopes(block, _weighted_sums(block.X, theta))
+    loss, _, _ = _loss_and_slopes(block, _weighted_sums(block, theta))
     return (_sum_over_rows(block, loss),)
 
 
 def gradient_sums(block: Block, theta: Array) -> tuple[Array, Array]:
     """Σ weight·l (K,) and Σ weight·dl/dz·dz/dθ (d + 1, K) over the block's rows."""
-    loss, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block.X, theta))
+    loss, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block, theta))
     return _sum_over_rows(block, loss), 2 * _back_to_parameters(block, half_slope)
 
 
 def slope_sums(block: Block, theta: Array) -> tuple[Array]:
     """The second of `gradient_sums` alone: mini-batches have no use for their cost."""
-    _, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block.X, theta))
+    _, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block, theta))
     return (2 * _back_to_parameters(block, half_slope),)
 
 
 def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
     """The sums of `gradient_sums`, and Σ weight·d²l/dz²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
-    zs = _weighted_sums(block.X, theta)
+    zs = _weighted_sums(block, theta)
     loss, half_slope, half_curvature = _loss_and_slopes(block, zs, curved=True)
     return (
         _sum_over_rows(block, loss),
@@ -61,7 +65,7 @@ def hessian_sums(block: Block, theta: Array) -> tuple[Array, Array, Array]:
 
 def score_product_sums(block: Block, theta: Array) -> tuple[Array]:
     """Σ weight·(dl/dθ)(dl/dθ)ᵀ = Σ weight·(dl/dz)²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
-    _, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block.X, theta))
+    _, half_slope, _ = _loss_and_slopes(block, _weighted_sums(block, theta))
     half_slope *= half_slope
     return (4 * _outer_products(block, half_slope),)
 
@@ -73,15 +77,15 @@ def gram_sums(block: Block) -> tuple[Array]:
 
 def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[Array]:
     """Σ weight·d²l/dz²·(dz/dθ·s) dz/dθ over the block's rows, for a direction s each (d + 1, K)."""
-    zs = _weighted_sums(block.X, theta)
+    zs = _weighted_sums(block, theta)
     _, _, upstream = _loss_and_slopes(block, zs, curved=True)
-    upstream *= _weighted_sums(block.X, direction)
+    upstream *= _weighted_sums(block, direction, "response")
     return (2 * _back_to_parameters(block, upstream),)
 
 
 def saturation_sums(block: Block, theta: Array) -> tuple[Array, Array]:
     """Σ weight·σ(1 - σ) (K,) and Σ weight·σ(1 - σ)·|dz/dw| (d, K) over the block's rows."""
-    sigma, one_minus_sigma = _sigmoid_pair_in_place(_weighted_sums(block.X, theta))
+    sigma, one_minus_sigma = _sigmoid_pair_in_place(block, _weighted_sums(block, theta))
     slope = sigma * one_minus_sigma
     if block.weight is not None:
         slope *= block.weight
@@ -90,13 +94,13 @@ def saturation_sums(block: Block, theta: Array) -> tuple[Array, Array]:
 
 def misfit_sums(block: Block, theta: Array) -> tuple[Array]:
     """Σ weight over the block's rows whose curvature d²l/dz² is negative (K,)."""
-    _, _, curvature = _loss_and_slopes(block, _weighted_sums(block.X, theta), curved=True)
+    _, _, curvature = _loss_and_slopes(block, _weighted_sums(block, theta), curved=True)
     return (_sum_over_rows(block, curvature < 0),)
 
 
 def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
     """Σ weight·(dz/dθ·s)² over the block's rows (K,): how far a step s moves the z's."""
-    response = _weighted_sums(block.X, direction)
+    response = _weighted_sums(block, direction, "response")
     return (_sum_over_rows(block, response * response),)
 
 
@@ -109,29 +113,44 @@ def squared_norm_sums(block: Block) -> tuple[Array]:
 
 def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
     """Σ weight·(dz/dθ·s) dz/dθ over the block's rows (d + 1, K)."""
-    return (_back_to_parameters(block, _weighted_sums(block.X, direction)),)
+    return (_back_to_parameters(block, _weighted_sums(block, direction, "response")),)
 
 
-def _weighted_sums(X: Any, theta: Array) -> Array:
+def _weighted_sums(block: Block, theta: Array, name: str = "z") -> Array:
     """Twin of `z` for a bank: X W + b, (m, K), in X's precision."""
-    if theta[0, 0] == 0 and not theta.any():  # neurons at rest: X need not be read
-        return np.zeros((X.shape[0], theta.shape[1]), dtype=X.dtype, order="F")
-    theta = theta.astype(X.dtype, copy=False)
-    zs = np.dot(theta[:-1].T, X.T).T if isinstance(X, np.ndarray) else X @ theta[:-1]
-    zs += theta[-1] if theta.shape[1] > 1 else theta[-1, 0]  # a number adds faster than an array
+    X, n_neurons = block.X, theta.shape[1]
+    if not isinstance(X, np.ndarray):
+        zs = X @ theta[:-1].astype(X.dtype, copy=False)
+    else:
+        zs = _room(block, name, n_neurons)
+        if theta[0, 0] == 0 and not theta.any():  # neurons at rest: X need not be read
+            zs.fill(0)
+            return zs
+        np.dot(theta[:-1].T.astype(X.dtype, copy=False), X.T, out=zs.T)
+    zs += theta[-1] if n_neurons > 1 else theta[-1, 0]  # a number adds faster than an array
     return zs
+
+
+def _room(block: Block, name: str, n_neurons: int) -> Array:
+    """Memory for an array (m, K), each neuron's column one run."""
+    shape = n_neurons, block.X.shape[0]
+    kept = block.room.get(name)
+    if kept is None or kept.shape != shape or kept.dtype != block.X.dtype:
+        kept = block.room[name] = np.empty(shape, block.X.dtype)
+    return kept.T
 
 
 def _loss_and_slopes(block: Block, zs: Array, curved: bool = False) -> tuple[Array, Array, Any]:
     """Twin of `l`, and of `dl_dz` and, if `curved`, `d2l_dz2`, both halved; uses up `zs`."""
     if block.side is None:
-        return _from_residual(zs, block.y, curved)
-    return _from_margin(zs, block.side, curved)
+        return _from_residual(block, zs, curved)
+    return _from_margin(block, zs, curved)
 
 
-def _from_residual(zs: Array, y: Array, curved: bool) -> tuple[Array, Array, Any]:
+def _from_residual(block: Block, zs: Array, curved: bool) -> tuple[Array, Array, Any]:
     """Any y: r = σ - y, l = r², dl/dz = 2vr, d²l/dz² = 2v(v + r(1 - 2σ)), with v = σ(1 - σ)."""
-    sigma, one_minus_sigma = _sigmoid_pair_in_place(zs)
+    y = block.y
+    sigma, one_minus_sigma = _sigmoid_pair_in_place(block, zs)
     residual = (1 - y) * sigma
     residual -= y * one_minus_sigma
     curvature = one_minus_sigma - sigma if curved else None
@@ -146,13 +165,14 @@ def _from_residual(zs: Array, y: Array, curved: bool) -> tuple[Array, Array, Any
     return residual, slope, curvature
 
 
-def _from_margin(zs: Array, side: Array, curved: bool) -> tuple[Array, Array, Any]:
+def _from_margin(block: Block, zs: Array, curved: bool) -> tuple[Array, Array, Any]:
     """Y of 0 and 1: with q the probability of the wrong label, p of the right one, and ±1 = 1 - 2y.
 
     l = q², dl/dz = ±2pq², d²l/dz² = 2pq²(3p - 1).
     """
+    side = block.side
     zs *= side
-    wrong, right = _sigmoid_pair_in_place(zs)
+    wrong, right = _sigmoid_pair_in_place(block, zs)
     curvature = 3 * right - 1 if curved else None
     wrong *= wrong
     right *= wrong
@@ -162,13 +182,13 @@ def _from_margin(zs: Array, side: Array, curved: bool) -> tuple[Array, Array, An
     return wrong, right, curvature
 
 
-def _sigmoid_pair_in_place(zs: Array) -> tuple[Array, Array]:
+def _sigmoid_pair_in_place(block: Block, zs: Array) -> tuple[Array, Array]:
     """Twin of `_sigmoid_pair`, with one exponential and no selection; uses up `zs`.
 
     Held where exp would overflow; 1 - σ is next to nothing there, and no normal number.
     """
     np.minimum(zs, 708.0 if zs.dtype == np.float64 else 87.0, out=zs)
-    sigma = np.exp(zs)
+    sigma = np.exp(zs, out=_room(block, "sigma", zs.shape[1]))
     np.add(sigma, 1.0, out=zs)
     np.reciprocal(zs, out=zs)
     sigma *= zs
@@ -177,7 +197,8 @@ def _sigmoid_pair_in_place(zs: Array) -> tuple[Array, Array]:
 
 def _sum_over_rows(block: Block, values: Array) -> Array:
     if block.weight is not None:
-        values = values * block.weight
+        room = _room(block, "weighted", values.shape[1]) if values.dtype == block.X.dtype else None
+        values = np.multiply(values, block.weight, out=room)
     return np.add.reduce(values, axis=0, dtype=np.float64)
 
 

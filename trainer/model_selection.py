@@ -179,7 +179,8 @@ class LogisticNeuronCV(LogisticNeuron):
         self._check_folds(splits, target, weight, soft)
 
         bank = _Bank(X, target, weight, alphas, splits, self.fit_intercept)
-        bank.train(self.n_starts, seed, self.max_iter, self.tol)
+        with ArrayRows(X, target).at_work(len(alphas) * len(splits) * bank.n_neurons):
+            bank.train(self.n_starts, seed, self.max_iter, self.tol)
         if self.scoring == "neg_brier_score" and bank.n_neurons == 1:
             self.scores_ = -bank.costs_held_out(sample_weight)
         else:

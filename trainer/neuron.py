@@ -16,7 +16,6 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
-    check_is_fitted,
     validate_data,
 )
 
@@ -27,6 +26,7 @@ from trainer.objective import Objective
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.rows import ArrayRows
 from trainer.search import search
+from trainer.starts import given_start
 from trainer.targets import from_labels, from_probabilities, is_soft
 from trainer.training import History, Result, Termination
 
@@ -374,23 +374,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
             theta = np.vstack([self.coef_.T, self.intercept_])
             if theta.shape == shape:
                 return theta.astype(np.float64)
-        if self.init is None:
-            return np.zeros(shape)
-        if hasattr(self.init, "decision_function"):
-            check_is_fitted(self.init)
-            theta = np.vstack([self.init.coef_.T, np.broadcast_to(self.init.intercept_, n_neurons)])
-        else:
-            theta = np.array(self.init, dtype=np.float64)
-        if theta.size != shape[0] * n_neurons or not np.isfinite(theta).all():
-            a_neuron = f" for each of {n_neurons} classes" if n_neurons > 1 else ""
-            raise ValueError(
-                f"init must hold {n_features + 1} finite numbers{a_neuron}, a weight for each of "
-                f"the {n_features} features and the bias last, got {theta!r}"
-            )
-        theta = theta.reshape(shape).astype(np.float64)
-        if not self.fit_intercept:
-            theta[-1] = 0
-        return theta
+        return given_start(self.init, shape, self.fit_intercept)
 
     def _objective(self, X: Any, target: Array, weight: Array | None) -> Objective:
         return Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)

@@ -7,6 +7,7 @@ knows how or where the rows are kept.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from typing import Any, NamedTuple, Protocol
 
@@ -33,12 +34,13 @@ GATHERED_ROWS = 2**14
 
 
 class Block(NamedTuple):
-    """Some rows: X (m, d), dense or CSR; y, weight or None, side or None, (m, 1 or K)."""
+    """Some rows, as kernels see them: `trainer.kernels.Block`."""
 
     X: Any
     y: Array
     weight: Array | None
-    side: Array | None = None
+    side: Array | None
+    room: dict[str, Array]
 
 
 class Rows(Protocol):
@@ -56,6 +58,9 @@ class Rows(Protocol):
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
+
+    def at_work(self, n_neurons: int) -> AbstractContextManager[Any]:
+        """What these rows need at hand while a bank is trained on them."""
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
         """Every row once, in random order, `size` at a time (the last batch may be smaller)."""
@@ -100,6 +105,7 @@ class ArrayRows:
         self.dtype = X.dtype
         self.is_sparse = not isinstance(X, np.ndarray)
         self.n_read = [0]
+        self.crew: list[ThreadPoolExecutor] = []
         self.y = _as_columns(y)
         self.side = _side(self.y)
         self.weight = None if weight is None else _as_columns(weight)
@@ -111,39 +117,70 @@ class ArrayRows:
         """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
         self.n_read[0] += self.n_rows
         n_neurons = args[0].shape[1] if args else 1
-        row_bytes = self.X.dtype.itemsize * (self.n_features + 4 * n_neurons)
-        size = max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
+        size = self._block_rows(n_neurons)
         if size >= self.n_rows or self.is_sparse:
             # sparse rows are read but once either way, and cutting them out copies them
-            return kernel(self._block(slice(None)), *args)
+            return kernel(self._block(None, {}), *args)
         starts = range(0, self.n_rows, size)
-        if len(starts) < 4 * N_THREADS:
+        if not self._is_shared(n_neurons):
             return self._add_blocks(kernel, args, starts)
         shares = [
             starts[i * len(starts) // N_THREADS : (i + 1) * len(starts) // N_THREADS]
             for i in range(N_THREADS)
         ]
-        with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
+        with self.at_work(n_neurons) as pool:
             parts = list(pool.map(partial(self._add_blocks, kernel, args), shares))
         return _add(parts)
+
+    @contextmanager
+    def at_work(self, n_neurons: int) -> Iterator[Any]:
+        """Keep threads at hand, if the rows are many, for all that is done in the block.
+
+        BLAS runs on one core meanwhile: its own threads go on spinning for a while after
+        each call, on the cores that the blocks are worked on.
+        """
+        if self.crew or not self._is_shared(n_neurons):
+            yield self.crew[0] if self.crew else None
+            return
+        with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
+            self.crew.append(pool)
+            try:
+                yield pool
+            finally:
+                self.crew.clear()
+
+    def _block_rows(self, n_neurons: int) -> int:
+        row_bytes = self.dtype.itemsize * (self.n_features + 4 * n_neurons)
+        return max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
+
+    def _is_shared(self, n_neurons: int) -> bool:
+        """Whether there are blocks enough for threads to share."""
+        return not self.is_sparse and self.n_rows > 4 * N_THREADS * self._block_rows(n_neurons)
 
     def _add_blocks(
         self, kernel: Kernel, args: tuple[Array, ...], starts: range
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
         totals: tuple[Array, ...] = ()
+        room: dict[str, Array] = {}
         for start in starts:
-            sums = kernel(self._block(slice(start, start + starts.step)), *args)
+            sums = kernel(self._block(slice(start, start + starts.step), room), *args)
             totals = _add([totals, sums]) if totals else sums
         return totals
 
-    def _block(self, part: slice) -> Block:
-        return Block(
-            self.X[part],
-            _chosen(self.y[part], self.y_of),
-            None if self.weight is None else _chosen(self.weight[part], self.weight_of),
-            None if self.side is None else _chosen(self.side[part], self.y_of),
-        )
+    def _block(self, part: slice | None, room: dict[str, Array]) -> Block:
+        """Some of the rows, or all, with the columns of each neuron."""
+        X, y, weight, side = self.X, self.y, self.weight, self.side
+        if part is not None:
+            X, y = X[part], y[part]
+            weight = None if weight is None else weight[part]
+            side = None if side is None else side[part]
+        if self.y_of is not None:
+            y = _chosen(y, self.y_of, room, "y")
+            side = None if side is None else _chosen(side, self.y_of, room, "side")
+        if weight is not None and self.weight_of is not None:
+            weight = _chosen(weight, self.weight_of, room, "weight")
+        return Block(X, y, weight, side, room)
 
     def _sum_weights(self) -> Array:
         if self.weight is None:
@@ -219,7 +256,7 @@ class ArrayRows:
         rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
         rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
-        rows.y_of, rows.weight_of = self.y_of, self.weight_of
+        rows.y_of, rows.weight_of, rows.crew = self.y_of, self.weight_of, self.crew
         rows.n_rows, rows.n_features = X.shape
         return rows
 
@@ -267,9 +304,12 @@ def _side(y: Array) -> Array | None:
     return side if (np.abs(side) == 1).all() else None
 
 
-def _chosen(values: Array, columns: Array | None) -> Array:
-    """The columns of each neuron, one after the other in memory."""
-    return values if columns is None else values.T[columns].T
+def _chosen(values: Array, columns: Array, room: dict[str, Array], name: str) -> Array:
+    """The columns of each neuron, one after the other in memory that is kept in `room`."""
+    shape = len(columns), len(values)
+    if name not in room or room[name].shape != shape:
+        room[name] = np.empty(shape, values.dtype)
+    return np.take(values.T, columns, axis=0, out=room[name], mode="clip").T
 
 
 def _narrowed(values: Array | None, columns: Array | None, index: Array) -> Array | None:

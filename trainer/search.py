@@ -66,6 +66,23 @@ def search(
     Result
         With a `Termination` a neuron that tells minima from what only looks like one.
     """
+    with objective.rows.at_work(theta.shape[1]):
+        return _search(
+            objective, optimizer, theta, n_starts, seed, tol, validation, callback, settings
+        )
+
+
+def _search(
+    objective: Objective,
+    optimizer: Optimizer,
+    theta: Array,
+    n_starts: int,
+    seed: int,
+    tol: float,
+    validation: Objective | None,
+    callback: Callable[[Array, History], bool] | None,
+    settings: dict[str, Any],
+) -> Result:
     read_before = objective.rows.n_read[0]
     result = train(
         objective, optimizer, theta, tol=tol, validation=validation, callback=callback, **settings

@@ -150,7 +150,8 @@ def train(
     Result
     """
     run = _Run(objective, optimizer, theta, max_iter, tol, validation, patience)
-    with np.errstate(over="ignore", invalid="ignore"):
+    rows = objective.rows
+    with np.errstate(over="ignore", invalid="ignore"), rows.at_work(theta.shape[1]):
         try:
             run.start()
             while run.working.size:
