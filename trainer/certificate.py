@@ -45,7 +45,9 @@ class Certificate:
     kind: str
 
 
-def certify(objective: Objective, theta: Array, tol: float) -> Certificate:
+def certify(
+    objective: Objective, theta: Array, tol: float, hessian: Array | None = None
+) -> Certificate:
     """Look beyond the gradient of one neuron.
 
     Parameters
@@ -56,6 +58,8 @@ def certify(objective: Objective, theta: Array, tol: float) -> Certificate:
         A point where no component of the gradient exceeds `tol`.
     tol : float
         What counts as no slope.
+    hessian : array of shape (d + 1, d + 1), optional
+        d²J/dθ² at `theta`, where it is known.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def certify(objective: Objective, theta: Array, tol: float) -> Certificate:
     if objective.rows.n_rows > SAMPLE_ROWS:
         looked_at = objective.sample(np.random.default_rng(0), SAMPLE_ROWS)
     mean_slope, steepest = (float(values[0]) for values in looked_at.saturation(theta))
-    curvature = _smallest_curvature(looked_at, theta)
+    curvature = _smallest_curvature(looked_at, theta, hessian)
     kind = "minimum"
     if objective.alpha[0] == 0 and theta.any():
         inner, here, outer = (objective.value(scale * theta)[0] for scale in (0.5, 1.0, 2.0))
@@ -78,11 +82,12 @@ def certify(objective: Objective, theta: Array, tol: float) -> Certificate:
     return Certificate(curvature, mean_slope, kind)
 
 
-def _smallest_curvature(objective: Objective, theta: Array) -> float:
+def _smallest_curvature(objective: Objective, theta: Array, hessian: Array | None) -> float:
     size = len(theta) if objective.fit_intercept else len(theta) - 1
     if size <= LARGEST_HESSIAN:
-        hessian = objective.value_gradient_hessian(theta)[2][:size, :size, 0]
-        return float(np.linalg.eigvalsh(hessian)[0])
+        if hessian is None:
+            hessian = objective.value_gradient_hessian(theta)[2][..., 0]
+        return float(np.linalg.eigvalsh(hessian[:size, :size])[0])
 
     def product(direction: Array) -> Array:
         padded = np.zeros((len(theta), 1))

@@ -336,6 +336,8 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         return self
 
     def _draw_seed(self) -> int:
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _make_optimizer(self, seed: int) -> Optimizer:

@@ -91,7 +91,7 @@ def _search(
     n_agreeing = n_tried.copy()
     ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
     index = np.flatnonzero(ended)
-    if len(index):
+    if n_starts > 1 and len(index):
         rng = np.random.default_rng([seed, 1])
         with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
             found = lower_starts(objective.columns(index), result.theta[:, index], n_starts, rng)
@@ -119,7 +119,13 @@ def _search(
     n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
     ends = [
         replace(
-            _certified(objective.columns(np.array([k])), result.theta[:, [k]], end, tol),
+            _certified(
+                objective.columns(np.array([k])),
+                result.theta[:, [k]],
+                end,
+                tol,
+                result.hessians.get(k),
+            ),
             n_starts=int(n_tried[k]),
             n_agreeing=int(n_agreeing[k]),
             n_passes=n_passes,
@@ -149,11 +155,15 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
     """The result with the neurons at `index` replaced by `other`'s where those are `lower`."""
     chosen, index = np.flatnonzero(lower), index[lower]
     theta, ends = result.theta.copy(), list(result.terminations)
+    hessians = dict(result.hessians)
     theta[:, index] = other.theta[:, chosen]
-    for k, j in zip(index, chosen, strict=True):
+    for k, j in zip(index.tolist(), chosen.tolist(), strict=True):
         ends[k] = other.terminations[j]
+        hessians.pop(k, None)
+        if j in other.hessians:
+            hessians[k] = other.hessians[j]
     if len(index) == len(ends):
-        return Result(theta, ends, other.history)
+        return Result(theta, ends, other.history, hessians)
     history = History(seconds=max(result.history.seconds, other.history.seconds, key=len))
     for name in ("cost", "gradient_max", "validation_cost"):
         old, new = getattr(result.history, name), getattr(other.history, name)
@@ -162,13 +172,15 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
             values = old[min(i, len(old) - 1)].copy()
             values[index] = new[min(i, len(new) - 1)][chosen]
             getattr(history, name).append(values)
-    return Result(theta, ends, history)
+    return Result(theta, ends, history, hessians)
 
 
-def _certified(objective: Objective, theta: Array, end: Termination, tol: float) -> Termination:
+def _certified(
+    objective: Objective, theta: Array, end: Termination, tol: float, hessian: Array | None
+) -> Termination:
     if end.reason not in ("gradient", "plateau", "max_iter"):
         return end
-    found = certify(objective, theta, max(tol, end.gradient_max))
+    found = certify(objective, theta, max(tol, end.gradient_max), hessian)
     values = {
         "mean_slope": found.mean_slope,
         "smallest_curvature": found.smallest_curvature,

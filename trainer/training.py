@@ -104,11 +104,16 @@ class History:
 
 @dataclass(frozen=True)
 class Result:
-    """Parameters (d + 1, K), a `Termination` a neuron, and the history of the whole bank."""
+    """Parameters (d + 1, K), a `Termination` a neuron, and the history of the whole bank.
+
+    `hessians` (d + 1, d + 1) are those at the parameters, by number of the neuron, where the
+    optimizer knew them.
+    """
 
     theta: Array
     terminations: list[Termination]
     history: History
+    hessians: dict[int, Array] = field(default_factory=dict)
 
 
 def train(
@@ -162,7 +167,7 @@ def train(
             if not run.history.seconds:  # nothing to keep yet
                 raise
             run.interrupt()
-    return Result(run.theta, run.terminations, run.history)
+    return Result(run.theta, run.terminations, run.history, run.hessians)
 
 
 class _Run:
@@ -190,6 +195,7 @@ class _Run:
         self.n_iter = 0
         self.history = History()
         self.terminations: list[Any] = [None] * n_neurons
+        self.hessians: dict[int, Array] = {}
         self.best_theta = self.theta.copy()
         self.best_score = np.full(n_neurons, np.inf)
         self.best_iter = np.zeros(n_neurons, dtype=int)
@@ -280,6 +286,9 @@ class _Run:
                     self.theta[:, k] = self.best_theta[:, k]
                 self._terminate(k, reason)
             done = done | applies
+        if self.patience is None and hasattr(self.state, "hessian"):
+            for i in np.flatnonzero(done):
+                self.hessians[int(working[i])] = self.state.hessian[..., i]
         self.state = self.state.columns(np.flatnonzero(~done))
         self._keep_working(~done)
 
