@@ -29,7 +29,7 @@ N_THREADS = cpu_count()
 """Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
 
 
-GATHERED_ROWS = 2**14
+GATHERED_ROWS = 2**15
 """Rows copied together, in random order, to be dealt out as mini-batches."""
 
 
