@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.datasets import load_breast_cancer, make_moons
+from sklearn.model_selection import (
+    KFold,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from trainer import LogisticNeuron
+from trainer import LogisticNeuron, LogisticNeuronCV
 from trainer.datasets import make_preprocessor
 from trainer.persistence import load_model, save_model
 
@@ -64,6 +71,34 @@ def test_a_pipeline_on_mixed_columns_predicts_the_same(tmp_path):
     again = load_model(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
     assert again.predict(frame[:1].assign(town="Rome"))[0] in {"north", "south"}
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        None,
+        3,
+        KFold(3, shuffle=True, random_state=0),
+        RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
+        ShuffleSplit(2, random_state=0),
+        StratifiedKFold(3),
+        StratifiedShuffleSplit(2, random_state=0),
+        [(np.arange(40), np.arange(40, 60))],
+    ],
+    ids=lambda cv: type(cv).__name__,
+)
+def test_a_cross_validated_neuron_comes_back_and_can_be_trained_again(cv, tmp_path):
+    neuron = LogisticNeuronCV(alphas=[1e-3, 1e-2, 1e-1], cv=cv, random_state=0)
+    model = make_pipeline(StandardScaler(), neuron).fit(X, Y)
+    save_model(model, tmp_path / "model.skops")
+    again = load_model(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again[-1].alpha == model[-1].alpha_
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(again[-1].cv_results_), pd.DataFrame(model[-1].cv_results_)
+    )
+    pd.testing.assert_frame_equal(again[-1].history_, model[-1].history_)
+    np.testing.assert_array_equal(again.fit(X, Y)[-1].scores_, model[-1].scores_)
 
 
 def test_saving_replaces_the_file_and_leaves_no_other(neuron, tmp_path):

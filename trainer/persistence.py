@@ -11,8 +11,15 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 # What a fitted neuron, alone or in a pipeline with a preprocessor, holds beyond skops' own list.
+# The splitters are what a LogisticNeuronCV is commonly told to use: numbers and a seed, no code.
 TRUSTED = [
     "numpy.dtype",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.RepeatedStratifiedKFold",
+    "sklearn.model_selection._split.ShuffleSplit",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
+    "trainer.model_selection.LogisticNeuronCV",
     "trainer.neuron.LogisticNeuron",
     "trainer.training.Termination",
 ]
@@ -24,7 +31,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : estimator
-        A LogisticNeuron or a Pipeline with one.
+        A LogisticNeuron, a LogisticNeuronCV, or a Pipeline with one.
     path : path
         The file to write, by convention "….skops".
 
