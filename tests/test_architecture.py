@@ -54,7 +54,7 @@ ROOMS = {
         {"numpy", "sklearn", "pandas"},
     ),
     "plots": ({"inspection", "evaluation"}, {"numpy", "sklearn", "matplotlib"}),
-    "inference": ({"objective", "rows"}, {"numpy", "scipy", "pandas", "sklearn"}),
+    "inference": ({"objective", "rows", "targets"}, {"numpy", "scipy", "pandas", "sklearn"}),
     "evaluation": (set(), {"numpy", "pandas", "sklearn"}),
     "persistence": ({"neuron"}, {"numpy", "sklearn", "skops"}),
     "__init__": ({"neuron", "training", "optimizers"}, set()),

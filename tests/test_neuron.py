@@ -149,7 +149,7 @@ def test_same_seed_same_numbers_other_seed_others(cancer):
 
 
 def test_early_stopping_holds_out_rows_and_keeps_the_best(cancer):
-    model = LogisticNeuron(alpha=0, early_stopping=True, n_iter_no_change=3, random_state=0)
+    model = LogisticNeuron(alpha=0, early_stopping=True, n_iter_no_change=3, random_state=1)
     model.fit(*cancer)
     assert model.termination_.reason == "early_stopping"
     assert model.n_iter_ == model.validation_curve_.argmin() + 3

@@ -62,23 +62,30 @@ def held_out(X: Any, strata: Array, weight: Array | None, fraction: float, seed:
 def row_keys(X: Any, strata: Array, seed: int) -> Array:
     """A random 64-bit number a row, equal for equal rows, dense or sparse.
 
-    It is Σ_j bits(x_j)·r_j modulo 2⁶⁴ with random odd r, whose order does not matter, mixed
-    by the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-    number generators", 2014).
+    It is r + Σ_j mix(x_j)·r_j modulo 2⁶⁴ with random odd r, whose order does not matter, mixed
+    once more, by the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable
+    pseudorandom number generators", 2014). The bits of round numbers end in zeros, and would
+    not take up most of r_j unmixed; r is for a row of zeros, which takes up none.
     """
-    factors = np.random.default_rng(seed).integers(2**63, size=X.shape[1] + 1, dtype=np.uint64)
+    factors = np.random.default_rng(seed).integers(2**63, size=X.shape[1] + 2, dtype=np.uint64)
     factors = 2 * factors + np.uint64(1)
+    of_columns, of_stratum, of_all = factors[:-2], factors[-2], factors[-1]
     keys = np.empty(X.shape[0], dtype=np.uint64)
     for start in range(0, X.shape[0], BLOCK_ROWS):
         rows = X[start : start + BLOCK_ROWS]
         if isinstance(rows, np.ndarray):
-            keys[start : start + BLOCK_ROWS] = (_bits(rows) * factors[:-1]).sum(axis=1)
+            keys[start : start + BLOCK_ROWS] = (_mixed(_bits(rows)) * of_columns).sum(axis=1)
         else:
             rows = rows.copy()
             rows.sum_duplicates()
-            bits = type(rows)((_bits(rows.data), rows.indices, rows.indptr), shape=rows.shape)
-            keys[start : start + BLOCK_ROWS] = bits @ factors[:-1]
-    keys += strata.astype(np.uint64) * factors[-1]
+            bits = _mixed(_bits(rows.data))
+            bits = type(rows)((bits, rows.indices, rows.indptr), shape=rows.shape)
+            keys[start : start + BLOCK_ROWS] = bits @ of_columns
+    return _mixed(keys + strata.astype(np.uint64) * of_stratum + of_all)
+
+
+def _mixed(keys: Array) -> Array:
+    """SplitMix64's finaliser: other numbers for other keys, and 0 for 0."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
     return keys ^ (keys >> np.uint64(31))

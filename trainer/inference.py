@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from trainer.objective import Objective
 from trainer.rows import ArrayRows
+from trainer.targets import from_labels, from_probabilities, is_soft
 
 Array = npt.NDArray[Any]
 
@@ -46,11 +47,13 @@ def coefficient_table(
     Parameters
     ----------
     neuron : LogisticNeuron
-        Fitted; of a pipeline its last step, with X as that step gets it.
+        Fitted; of a pipeline its last step, with X as that step gets it. Its class weights
+        multiply the gradients of their rows, and count no rows; "balanced" ones are taken as
+        if they had been given.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows it was trained on.
-    y : array-like of shape (n_samples,)
-        Their labels.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Their labels, or soft labels.
     sample_weight : array-like of shape (n_samples,), optional
         Their weights. As in `fit`, a weight of 2 is the row twice, so n is the sum of the
         weights. Weights that count nothing, such as inverse probabilities, are not for
@@ -70,9 +73,9 @@ def coefficient_table(
     Raises
     ------
     ValueError
-        If the neuron is not fitted or has class weights, the rows are not those it was
-        trained on, training ended away from the minimum, or J has no single minimum there
-        (collinear columns without a penalty, a saddle).
+        If the neuron is not fitted, the rows are not those it was trained on, training
+        ended away from the minimum, or J has no single minimum there (collinear columns
+        without a penalty, a saddle).
 
     Notes
     -----
@@ -106,12 +109,12 @@ def coefficient_table(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")
-    objective, theta = _at_the_end(neuron, X, y, sample_weight)
+    objective, scores, n_rows, theta = _at_the_end(neuron, X, y, sample_weight)
     names = [str(name) for name in getattr(neuron, "feature_names_in_", [])]
     names = names or [f"x{i}" for i in range(neuron.n_features_in_)]
     if neuron.fit_intercept:
         names.append("intercept")
-    std_err = _standard_errors(objective, theta, names).T.ravel()
+    std_err = _standard_errors(objective, scores, n_rows, theta, names).T.ravel()
     coef = theta[: len(names)].T.ravel()
     z = np.divide(coef, std_err, out=np.full_like(coef, np.nan), where=std_err > 0)
     reach = ndtri((1 + level) / 2) * std_err
@@ -131,50 +134,59 @@ def coefficient_table(
     )
 
 
-def _at_the_end(neuron: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Objective, Array]:
-    """What the neuron minimised, and where it stands (d + 1, K)."""
+def _at_the_end(
+    neuron: Any, X: Any, y: Any, sample_weight: Any
+) -> tuple[Objective, Objective, float, Array]:
+    """What the neuron minimised, its rows' scatter, how many they are, and θ (d + 1, K).
+
+    With a weight c of its class a row of gradient g is c·g to the slope of J, so it scatters by
+    c² where J weighs it by c: the second objective has those weights.
+    """
     check_is_fitted(neuron)
     X = validate_data(neuron, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-    y = column_or_1d(y)
+    soft = is_soft(y)
+    y = y if soft else column_or_1d(y)
     check_consistent_length(X, y)
-    class_weight = getattr(neuron, "class_weight", None)
-    if class_weight is not None:
-        raise ValueError(
-            "class_weight must be None for standard errors, as such weights do not count rows, "
-            f"got {class_weight!r}; train without it"
-        )
-    classes = neuron.classes_
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    unknown = np.setdiff1d(y if weight is None else y[weight > 0], classes)
-    if len(unknown):
-        raise ValueError(
-            f"y must hold only labels the neuron was trained on, {classes.tolist()}, got "
-            f"{unknown.tolist()[0]!r}; give the rows of its training"
-        )
+    encode = from_probabilities if soft else from_labels
+    targets = encode(y, weight, neuron.class_weight, X.dtype, neuron.classes_)
+
+    def over_rows(weight: Array | None) -> Objective:
+        return Objective(ArrayRows(X, targets.values, weight), neuron.alpha, neuron.fit_intercept)
+
+    objective = scores = over_rows(targets.weight)
+    counts = np.ones(X.shape[0], dtype=X.dtype) if weight is None else weight
+    if neuron.class_weight is not None and targets.weight is not None:
+        scores = over_rows(targets.weight**2 / np.where(counts > 0, counts, 1))
     theta = np.vstack([neuron.coef_.T, neuron.intercept_]).astype(np.float64)
-    positive = classes if theta.shape[1] > 1 else classes[1:]  # one neuron a class, or one for two
-    target = (y[:, np.newaxis] == positive).astype(X.dtype)
-    return Objective(ArrayRows(X, target, weight), neuron.alpha, neuron.fit_intercept), theta
+    return objective, scores, float(counts.sum(dtype=np.float64)), theta
 
 
-def _standard_errors(objective: Objective, theta: Array, names: list[str]) -> Array:
+def _standard_errors(
+    objective: Objective, scores: Objective, n_rows: float, theta: Array, names: list[str]
+) -> Array:
     """Square roots of the sandwich's diagonal (len(names), K)."""
     size, n_neurons = len(names), theta.shape[1]
     _, slope, hessian = objective.value_gradient_hessian(theta)
-    products = objective.score_products(theta)
-    mean_score = slope.copy()
+    _, total = scores.value_and_gradient(theta)
+    products = scores.score_products(theta)
+    mean_score = total.copy()
     mean_score[:-1] -= objective.alpha * theta[:-1]
-    n = np.broadcast_to(objective.rows.weight_sum, n_neurons)
+    n, spread = (float(of.rows.weight_sum[0]) for of in (objective, scores))
     rounding = 10 * size * float(np.finfo(objective.rows.dtype).eps)
     errors = np.empty((size, n_neurons))
     for k in range(n_neurons):
         inverse = _inverse(hessian[:size, :size, k], rounding, names)
         scatter = products[:size, :size, k] - np.outer(mean_score[:size, k], mean_score[:size, k])
+        # the penalty is a part of each row's share: all rows weighing alike, these two cancel
+        scatter += np.outer(total[:size, k], total[:size, k])
+        scatter *= spread / n
+        scatter -= n / n_rows * np.outer(slope[:size, k], slope[:size, k])
         moved = inverse @ scatter
-        _refuse_another_minimum(slope[:size, k], inverse, float(np.einsum("ii", moved) / n[k]))
-        variance = np.einsum("ij,ji->i", moved, inverse) / n[k]
+        _refuse_another_minimum(slope[:size, k], inverse, float(np.einsum("ii", moved) / n))
+        variance = np.einsum("ij,ji->i", moved, inverse) / n
         errors[:, k] = np.sqrt(np.maximum(variance, 0))  # rounding may leave a 0 below 0
     return errors
 

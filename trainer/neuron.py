@@ -149,7 +149,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
 
     classes_: Array
     loss_curve_: Array
-    _rule_state: dict[str, Any] | None
+    _rule_state: tuple[str, dict[str, Any]] | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "optimizer": [StrOptions(set(OPTIMIZERS))],
@@ -246,7 +246,9 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         optimizer = self._make_optimizer(seed)
         X, target, weight, strata = self._validate_rows(X, y, sample_weight)
         theta = self._initial_theta(X.shape[1], 1 if target.ndim == 1 else target.shape[1])
-        notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
+        n_starts = 1 if isinstance(optimizer, UpdateRule) else self.n_starts
+        n_runs = 1 if n_starts == 1 else 2  # the second goes on from a lower start
+        notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
 
         validation = None
         if X_val is not None or y_val is not None:
@@ -269,7 +271,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
             self._objective(X, target, weight),
             optimizer,
             theta,
-            n_starts=1 if isinstance(optimizer, UpdateRule) else self.n_starts,
+            n_starts=n_starts,
             seed=seed,
             max_iter=self.max_iter,
             tol=self.tol,
@@ -287,8 +289,9 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train a little more on some rows: one update, or with `batch_size` one epoch.
 
-        The update rule's memory and step length are kept from call to call. For update
-        rules only, as a solver needs all rows at once.
+        The update rule's memory and step length are kept from call to call; after `fit`
+        the first call goes on from its parameters with a fresh memory, and the history
+        begins anew. For update rules only, as a solver needs all rows at once.
 
         Parameters
         ----------
@@ -311,7 +314,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
                 "class_weight must be a dict or None for partial_fit, which never sees all rows, "
                 "got 'balanced'; give the weights of the classes"
             )
-        is_first = not hasattr(self, "classes_")
+        is_first = not hasattr(self, "coef_")
         _check_partial_fit_first_call(self, classes)
         X, target, weight, _ = self._validate_rows(
             X, y, sample_weight, reset=is_first, in_parts=True
@@ -321,18 +324,25 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         objective = self._objective(X, target, weight)
         theta = self._initial_theta(X.shape[1], n_neurons, go_on=not is_first)
         state = rule.init(objective, theta)
-        before = getattr(self, "_rule_state", None)
-        if before is not None:
-            state = replace(state, **before)
-        costs = [] if is_first or before is None else [self.loss_curve_]
+        before, kept = getattr(self, "_rule_state", None) or ("", {})
+        costs: Any = [state.J.mean()]
+        slopes: Any = [np.abs(state.gradient).max()]
+        if before == self.optimizer:
+            state = replace(state, **kept)
+            costs, slopes = self._history["cost"], self._history["gradient_max"]
+        else:  # what a fit told of its end no longer holds
+            for name in ("termination_", "terminations_", "validation_curve_"):
+                self.__dict__.pop(name, None)
         state = rule.step(objective, state)
-        self._rule_state = {
-            "rate": state.rate, "memory": state.memory, "n_steps": state.n_steps
-        }  # fmt: skip
-        for name, value in self._parameters(state.theta, X.dtype).items():
-            setattr(self, name, value)
-        self.n_iter_ = state.n_steps
+        kept = {name: getattr(state, name) for name in ("rate", "memory", "n_steps")}
+        self._rule_state = (self.optimizer, kept)
+        self.__dict__.update(self._parameters(state.theta, X.dtype), n_iter_=state.n_steps)
         self.loss_curve_ = np.append(costs, state.J.mean())
+        self._history = {
+            "iteration": np.arange(len(self.loss_curve_)),
+            "cost": self.loss_curve_,
+            "gradient_max": np.append(slopes, np.abs(state.gradient).max()),
+        }
         return self
 
     def _draw_seed(self) -> int:
@@ -360,10 +370,6 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-            if not weight.any():
-                raise ValueError(
-                    "sample_weight must hold a number > 0, got zeros only: no class is left"
-                )
         known = self.classes_ if in_parts else None
         encode = from_probabilities if is_soft(y) else from_labels
         targets = encode(y, weight, self.class_weight, X.dtype, known)
@@ -375,7 +381,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
             theta = np.vstack([self.coef_.T, self.intercept_])
             if theta.shape == shape:
-                return theta.astype(np.float64)
+                return given_start(theta, shape, self.fit_intercept)
         return given_start(self.init, shape, self.fit_intercept)
 
     def _objective(self, X: Any, target: Array, weight: Array | None) -> Objective:
@@ -403,14 +409,10 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
 
     def _parameters(self, theta: Array, dtype: Any) -> dict[str, Array]:
         """From θ to scikit-learn's names."""
-        return {
-            "coef_": theta[:-1].T.astype(dtype),
-            "intercept_": theta[-1].astype(dtype),
-        }
+        return {"coef_": theta[:-1].T.astype(dtype), "intercept_": theta[-1].astype(dtype)}
 
     def _store(self, result: Result, dtype: Any) -> None:
-        for name, value in self._parameters(result.theta, dtype).items():
-            setattr(self, name, value)
+        self.__dict__.update(self._parameters(result.theta, dtype))
         history = result.history
         self.terminations_: list[Termination] = result.terminations
         self.termination_: Termination = max(
@@ -444,7 +446,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
             if len(ends) > 1:
                 n_unfinished = sum(not end.converged for end in ends)
                 which = f" for {n_unfinished} of {len(ends)} classes, longest for "
-                which += f"{self.classes_[ends.index(termination)]!r}"
+                which += f"{self.classes_.tolist()[ends.index(termination)]!r}"
             warnings.warn(
                 f"LogisticNeuron stopped ({termination.reason}){which}: {termination.message}",
                 ConvergenceWarning,

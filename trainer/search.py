@@ -90,6 +90,8 @@ def _search(
     n_tried = np.ones(theta.shape[1], dtype=int)
     n_agreeing = n_tried.copy()
     ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
+    if any(end.reason == "interrupted" for end in result.terminations):
+        ended = [False] * len(ended)  # a request to stop is for the whole bank
     index = np.flatnonzero(ended)
     if n_starts > 1 and len(index):
         rng = np.random.default_rng([seed, 1])
@@ -165,9 +167,10 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
     if len(index) == len(ends):
         return Result(theta, ends, other.history, hessians)
     history = History(seconds=max(result.history.seconds, other.history.seconds, key=len))
+    history.seconds = history.seconds[: 1 + max(end.n_iter for end in ends)]
     for name in ("cost", "gradient_max", "validation_cost"):
         old, new = getattr(result.history, name), getattr(other.history, name)
-        length = max(len(old), len(new))
+        length = min(max(len(old), len(new)), 1 + max(end.n_iter for end in ends))
         for i in range(length if old else 0):  # who has finished stays as it ended
             values = old[min(i, len(old) - 1)].copy()
             values[index] = new[min(i, len(new) - 1)][chosen]

@@ -121,7 +121,8 @@ def given_start(init: Any, shape: tuple[int, int], fit_intercept: bool) -> Array
         theta = np.vstack([init.coef_.T, np.broadcast_to(init.intercept_, len(init.coef_))])
     else:
         theta = np.array(init, dtype=np.float64)
-    if theta.size != size * n_neurons or not np.isfinite(theta).all():
+    of_bank = n_neurons == 1 or theta.shape == shape  # of one neuron the numbers' order is plain
+    if theta.size != size * n_neurons or not of_bank or not np.isfinite(theta).all():
         for_each = f" for each of {n_neurons} classes" if n_neurons > 1 else ""
         raise ValueError(
             f"init must hold {size} finite numbers{for_each}, a weight for each of the "

@@ -87,17 +87,24 @@ def from_labels(
                 "LogisticNeuron needs rows of at least two classes with weight, got only one "
                 f"class: {classes.tolist()}"
             )
-    elif len(unknown := np.setdiff1d(y, classes)):
-        raise ValueError(f"y must hold only labels of {classes.tolist()}, got {unknown[0]!r}")
+    elif len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
+        raise ValueError(
+            f"y must hold only labels of {classes.tolist()}, got {unknown.tolist()[0]!r}"
+        )
     strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if len(classes) == 2:
         values = (y == classes[1]).astype(dtype)
     else:
         values = np.asfortranarray(y[:, np.newaxis] == classes, dtype=dtype)
     if class_weight is not None:
-        of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weight)
-        of_row = of_class[strata].astype(dtype)
-        weight = of_row if weight is None else weight * of_row
+        counted = slice(None) if weight is None else weight > 0
+        of_class = compute_class_weight(
+            class_weight,
+            classes=classes,
+            y=y[counted],
+            sample_weight=None if weight is None else weight[counted],
+        )
+        weight = _times(weight, _checked(of_class)[strata], dtype)
     return Targets(classes, values, weight, strata)
 
 
@@ -113,7 +120,8 @@ def from_probabilities(
     Parameters
     ----------
     P : array or DataFrame of shape (n, n_classes)
-        Probabilities, rows that sum to 1; a frame's columns name the classes.
+        Probabilities, rows that sum to 1; a frame's columns name the classes, and may stand
+        in any order.
     weight, class_weight, dtype, classes
         As in `from_labels`.
 
@@ -124,11 +132,18 @@ def from_probabilities(
     Raises
     ------
     ValueError
-        For numbers that are no probabilities.
+        For numbers that are no probabilities, or columns that are not the classes.
     """
-    names = np.asarray(getattr(P, "columns", range(np.shape(P)[1])))
-    values = np.asarray(P, dtype=np.float64)
-    rows = values if weight is None else values[weight > 0]
+    if hasattr(P, "toarray"):
+        raise ValueError("y must not be sparse; give y.toarray()")
+    names, order = np.unique(getattr(P, "columns", range(np.shape(P)[1])), return_index=True)
+    if len(names) < np.shape(P)[1]:
+        raise ValueError(f"y must name each class once, got the columns {list(P.columns)}")
+    values = np.array(P, dtype=np.float64)[:, order]  # classes stand in order, as labels' do
+    rows = values
+    if weight is not None:
+        rows = values[weight > 0]
+        values[weight == 0] = 0  # nothing is known of a row that counts nothing
     if not (np.isfinite(rows).all() and (rows >= 0).all()):
         raise ValueError(
             "y of two dimensions must hold a probability for each class, got values that are "
@@ -147,7 +162,7 @@ def from_probabilities(
         of_class = _soft_class_weight(class_weight, names, values, weight)
         of_row = values @ of_class
         values = values * of_class / np.where(of_row > 0, of_row, 1)[:, np.newaxis]
-        weight = of_row.astype(dtype) if weight is None else weight * of_row.astype(dtype)
+        weight = _times(weight, of_row, dtype)
     values = values[:, 1] if values.shape[1] == 2 else np.asfortranarray(values)
     strata = np.zeros(len(values), dtype=int)
     return Targets(names, values.astype(dtype), weight, strata)
@@ -159,4 +174,20 @@ def _soft_class_weight(given: Any, classes: Array, P: Array, weight: Array | Non
     else:
         totals = np.average(P, axis=0, weights=weight)
         of_class = 1 / (len(classes) * np.where(totals > 0, totals, 1))
-    return np.asarray(of_class, dtype=np.float64)
+    return _checked(np.asarray(of_class, dtype=np.float64))
+
+
+def _checked(of_class: Array) -> Array:
+    if not (np.isfinite(of_class).all() and (of_class >= 0).all()):
+        raise ValueError(f"class_weight must hold finite numbers >= 0, got {of_class.tolist()}")
+    return of_class
+
+
+def _times(weight: Array | None, of_row: Array, dtype: Any) -> Array:
+    of_row = of_row.astype(dtype)
+    weight = of_row if weight is None else weight * of_row
+    if not weight.any():
+        raise ValueError(
+            "class_weight must leave rows with weight, got 0 for the class of every row"
+        )
+    return weight
