@@ -1,0 +1,103 @@
+"""The code in the guide and in the README runs as it is printed, block after block."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from trainer import LogisticNeuron, LogisticNeuronCV
+from trainer.training import MESSAGES
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On a busy machine BLAS's threads wait for each other far longer than small sets take."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Somewhere to write to that has the tables where the root has them."""
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(page):
+    """Run a page's blocks in one namespace; a traceback points to the page's own lines."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    names = {"__name__": "guide"}
+    blocks = list(re.finditer(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL))
+    assert len(blocks) == text.count("```python")
+    for block in blocks:
+        lines_above = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * lines_above + block[1], str(ROOT / page), "exec"), names)
+    return names
+
+
+def test_the_readme(workplace, capsys):
+    run("README.md")
+    printed = capsys.readouterr().out
+    # the lesson's numbers stand in comments beside the code that prints them
+    told = re.findall(r"print\(.*#.*?(\d\.\d{9,})", (ROOT / "README.md").read_text("utf-8"))
+    assert told
+    assert [number for number in told if number not in printed] == []
+
+
+def test_the_guide(workplace, capsys):
+    names = run("docs/guide.md")
+    left = {path.name for path in workplace.iterdir()} - {"data"}
+    assert left == {"penalty.png", "loss.png", "brier.png", "surface.png", "tumours.skops"}
+
+    # what the text beside the blocks says
+    figures = names["compare_models"](names["models"], names["rows"], pos_label="malignant")
+    brier = figures.loc["test", "Brier"]
+    assert brier["neuron"] < brier["constant"] / 4
+    assert abs(brier["neuron"] - brier["LogisticRegression"]) < 0.005
+    alphas = names["neuron"].alphas_
+    assert alphas[0] < names["neuron"].alpha_ < alphas[-1]
+    assert names["table"].index[-1] == "intercept"
+    assert "worst texture" in names["table"].index
+    assert names["three"].classes_.tolist() == ["class_0", "class_1", "class_2"]
+    clean = names["Z_test"], names["y_test"]
+    assert names["final"].termination_.converged
+    assert names["online"].score(*clean) > 0.9
+    assert names["balanced"].score(*clean) > 0.9
+    forecast = names["soft"].predict_proba(names["Z"])[:, 1]
+    for side in (0.1, 0.8):
+        assert forecast[names["votes"] == side].mean() == pytest.approx(side, abs=0.06)
+
+
+def test_the_figures_on_wrong_labels():
+    """Those in the guide's text: means over eight splits, to two digits."""
+    X, y = load_breast_cancer(return_X_y=True)
+    rivals = [LogisticNeuron(alpha=0.01), LogisticRegression(C=0.01), LogisticRegression()]
+    right = {0.1: [], 0.2: []}
+    for seed in range(8):
+        train, test, labels, y_test = train_test_split(
+            X, 1 - y, test_size=0.3, stratify=y, random_state=seed
+        )
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
+        z = LogisticNeuronCV().fit(train, labels).decision_function(train)
+        for share, scores in right.items():
+            noisy = labels.copy()
+            noisy[z.argsort()[: int(share * len(z))]] = 1
+            scores.append([rival.fit(train, noisy).score(test, y_test) for rival in rivals])
+    assert np.mean(right[0.1], axis=0) == pytest.approx([0.97, 0.95, 0.91], abs=0.006)
+    assert (np.mean(right[0.2], axis=0) < 0.87).all()
+
+
+def test_every_reason_is_explained():
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    assert sorted(explained) == sorted([*MESSAGES, "separable"])
