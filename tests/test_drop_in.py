@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from trainer import LogisticNeuron, LogisticNeuronCV
 
 SHARED = Path(__file__).parents[2] / "shared" / "datasets"
-NEURON, REGRESSION = LogisticNeuron(alpha=1e-3), LogisticRegression(max_iter=1000)
+NEURON, REGRESSION = LogisticNeuron(alpha=1e-3, random_state=0), LogisticRegression(max_iter=1000)
 BOTH = (NEURON, REGRESSION)
 
 
@@ -98,7 +98,7 @@ def mixed(model):
 def test_a_table_of_text_and_numbers(adult):
     X, X_test, y, y_test = adult
     assert X.isna().any().any()
-    pipes = [mixed(model).fit(X, y) for model in (LogisticNeuron(), REGRESSION)]
+    pipes = [mixed(model).fit(X, y) for model in (LogisticNeuron(random_state=0), REGRESSION)]
     assert pipes[0][:-1].transform(X[:5]).format == "csr"
     ours, theirs = (pipe.predict_proba(X_test)[:, 1] for pipe in pipes)
     rich = y_test == ">50K"
@@ -113,7 +113,7 @@ def test_a_table_of_text_and_numbers(adult):
 def test_grid_search(cancer):
     X, X_test, y, y_test = cancer
     grid = {"alpha": np.geomspace(1e-5, 1e-1, 9)}
-    search = GridSearchCV(LogisticNeuron(), grid, scoring="neg_brier_score").fit(X, y)
+    search = GridSearchCV(LogisticNeuron(random_state=0), grid, scoring="neg_brier_score").fit(X, y)
     rival = GridSearchCV(REGRESSION, {"C": np.geomspace(1e-3, 1e2, 9)}, scoring="neg_brier_score")
     rival.fit(X, y)
     assert search.best_score_ > rival.best_score_ - 0.002
@@ -123,7 +123,7 @@ def test_grid_search(cancer):
         brier_score_loss(y_test, rival.predict_proba(X_test)[:, 1]) + 0.005
     )
     # the same grid as one bank gives the same answer
-    bank = LogisticNeuronCV(alphas=grid["alpha"]).fit(X, y)
+    bank = LogisticNeuronCV(alphas=grid["alpha"], random_state=0).fit(X, y)
     np.testing.assert_allclose(
         bank.scores_.mean(axis=0), search.cv_results_["mean_test_score"], atol=1e-4
     )
@@ -133,7 +133,11 @@ def test_grid_search(cancer):
 def test_halving_grid_search(digits):
     X, X_test, y, y_test = digits
     search = HalvingGridSearchCV(
-        LogisticNeuron(), {"alpha": [1e-4, 1e-3, 1e-2, 1]}, cv=3, random_state=0, min_resources=200
+        LogisticNeuron(random_state=0),
+        {"alpha": [1e-4, 1e-3, 1e-2, 1]},
+        cv=3,
+        random_state=0,
+        min_resources=200,
     ).fit(X, y)
     assert search.n_resources_[-1] > search.n_resources_[0]
     assert search.best_params_["alpha"] < 1  # which leaves no weights to speak of
@@ -251,14 +255,14 @@ def test_weights_by_metadata_routing_are_weights_by_hand(cancer):
     scored = []
     for alpha in alphas:
         for train, test in folds.split(X, y):
-            by_hand = make_pipeline(StandardScaler(), LogisticNeuron(alpha=alpha))
+            by_hand = make_pipeline(StandardScaler(), LogisticNeuron(alpha=alpha, random_state=0))
             by_hand.fit(X[train], y[train], logisticneuron__sample_weight=weight[train])
             hits = by_hand.predict(X[test])
             scored.append(accuracy_score(y[test], hits, sample_weight=weight[test]))
     scored = np.reshape(scored, (3, 3))
 
     with config_context(enable_metadata_routing=True):
-        neuron = LogisticNeuron().set_fit_request(sample_weight=True)
+        neuron = LogisticNeuron(random_state=0).set_fit_request(sample_weight=True)
         neuron.set_score_request(sample_weight=True)
         pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), neuron)
         search = GridSearchCV(pipe, {"logisticneuron__alpha": alphas}, cv=folds)
@@ -267,11 +271,13 @@ def test_weights_by_metadata_routing_are_weights_by_hand(cancer):
     np.testing.assert_allclose(got, scored)
 
     best = alphas[scored.mean(axis=1).argmax()]
-    final = make_pipeline(StandardScaler(), LogisticNeuron(alpha=best))
+    final = make_pipeline(StandardScaler(), LogisticNeuron(alpha=best, random_state=0))
     final.fit(X, y, logisticneuron__sample_weight=weight)
     assert search.best_params_ == {"logisticneuron__alpha": best}
     np.testing.assert_allclose(search.predict_proba(X_test), final.predict_proba(X_test))
-    unweighted = make_pipeline(StandardScaler(), LogisticNeuron(alpha=best)).fit(X, y)
+    unweighted = make_pipeline(StandardScaler(), LogisticNeuron(alpha=best, random_state=0)).fit(
+        X, y
+    )
     assert np.abs(search.predict_proba(X_test) - unweighted.predict_proba(X_test)).max() > 1e-3
 
 
@@ -294,7 +300,7 @@ def test_the_penalty_chosen_inside_every_fold(cancer):
     X, _, y, _ = cancer
     pipe = make_pipeline(StandardScaler(), LogisticNeuronCV(alphas=8, cv=3, random_state=0))
     scores = cross_val_score(pipe, X, y, scoring="neg_brier_score", cv=3)
-    worst = LogisticNeuron(alpha=1.0)
+    worst = LogisticNeuron(alpha=1.0, random_state=0)
     rivals = [
         cross_val_score(
             make_pipeline(StandardScaler(), model), X, y, scoring="neg_brier_score", cv=3
@@ -307,7 +313,7 @@ def test_the_penalty_chosen_inside_every_fold(cancer):
 
 def test_copies_and_parameters_in_a_pipeline(cancer):
     X, X_test, y, _ = cancer
-    pipe = make_pipeline(StandardScaler(), LogisticNeuron()).fit(X, y)
+    pipe = make_pipeline(StandardScaler(), LogisticNeuron(random_state=0)).fit(X, y)
     before = pipe.predict_proba(X_test)
     copy = clone(pipe).set_params(logisticneuron__alpha=0.1, logisticneuron__optimizer="newton")
     assert not hasattr(copy[-1], "coef_")
