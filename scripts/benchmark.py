@@ -22,6 +22,7 @@ from typing import NoReturn
 
 import benchmark_measures as measures
 import benchmark_problems as problems
+import benchmark_selection as banks
 from benchmark_peers import OURS, PEERS
 from benchmark_pictures import cost_against_time, time_to_solution
 from benchmark_report import details, machine, summary, targets
@@ -70,6 +71,8 @@ CASES: dict[str, Case] = {
     "epoch": Case("an epoch of mini-batches", measures.epoch),
     "import": Case("import time", measures.import_time),
     "multi_start": Case("what several starts cost", measures.multi_start),
+    "selection": Case("20 penalties x 5 folds", banks.selection),
+    "classes": Case("one bank for many classes", banks.classes),
     "growth": Case("how time grows with n, d and K", measures.growth),
 }
 

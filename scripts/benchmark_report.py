@@ -295,6 +295,10 @@ TARGETS = (
            worst_start("small")),
     Target("default n_starts on the large set, in times of one start", 1.15, True,
            worst_start("large")),
+    Target("20 penalties × 5 folds, 20 000 × 50: faster than the fastest peer", 4, False,
+           faster("selection", "20 penalties")),
+    Target("20 penalties × 5 folds, breast cancer: faster than the fastest peer", 4, False,
+           faster("selection", "breast_cancer")),
 )  # fmt: skip
 
 
