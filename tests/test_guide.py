@@ -72,6 +72,9 @@ def test_the_guide(workplace, capsys):
     assert names["final"].termination_.converged
     assert names["online"].score(*clean) > 0.9
     assert names["balanced"].score(*clean) > 0.9
+    votes = np.column_stack([1 - names["votes"], names["votes"]])
+    for kind, targets in (("balanced", names["y"]), ("soft", votes)):  # both have a table
+        assert (names[kind].summary(names["Z"], targets)["std_err"] > 0).all()
     forecast = names["soft"].predict_proba(names["Z"])[:, 1]
     for side in (0.1, 0.8):
         assert forecast[names["votes"] == side].mean() == pytest.approx(side, abs=0.06)
