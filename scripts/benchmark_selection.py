@@ -78,7 +78,9 @@ def _timed(
     case: str, name: str, fits: dict[str, Callable[..., Any]], X: Array, y: Array,
     settings: Settings,
 ) -> list[Row]:  # fmt: skip
-    functions = {peer: partial(fit, X, y) for peer, fit in fits.items()}
+    functions: dict[str, Callable[[], Any]] = {
+        peer: partial(fit, X, y) for peer, fit in fits.items()
+    }
     with quietly():
         seconds = rounds(functions, settings.repeats, settings.time_limit)
     found = [Row(case, name, peer, *X.shape).take(values) for peer, values in seconds.items()]

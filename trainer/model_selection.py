@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.lapack import dpotrf
 from scipy.stats import rankdata
 from sklearn.base import _fit_context
 from sklearn.metrics import get_scorer, get_scorer_names
@@ -22,7 +21,7 @@ from trainer.callbacks import FitNotifier
 from trainer.neuron import LogisticNeuron
 from trainer.objective import Objective
 from trainer.optimizers.auto import LARGEST_BANK, Auto
-from trainer.optimizers.lbfgs import LBFGS
+from trainer.optimizers.lbfgs import LBFGS, inverse_of_definite
 from trainer.optimizers.newton import MOST_NEGATIVE
 from trainer.rows import ArrayRows
 from trainer.search import search
@@ -277,16 +276,17 @@ class _Bank:
             hessians = np.tile(hessians, A)
             diagonal = np.einsum("iik->ik", hessians)
             diagonal[:-1] += path.alpha - self.alphas[0]
-        self.whole = _descend(path, np.tile(first, A), curvature, hessians, max_iter, 10 * tol)
+        inverses = curvature.inverses(hessians)
+        self.whole = _descend(path, np.tile(first, A), curvature, inverses, max_iter, 10 * tol)
 
         shape = (A, F, C)
         a, _, c = (index.ravel() for index in np.indices(shape))
         folds = self._objective_of_folds(shape, weight, training=True)
-        hessians = curvature.hessians(np.arange(A * C), self.whole)
-        if hessians is not None:  # and that of all rows serves the folds
-            hessians = hessians.T[a * C + c].T
+        inverses = curvature.inverses(curvature.hessians(np.arange(A * C), self.whole))
+        if inverses is not None:  # and that of all rows serves the folds
+            inverses = inverses.T[a * C + c].T
         theta = _descend(
-            folds, self.whole[:, a * C + c], _Curvature(folds, 1, seed), hessians, max_iter, tol
+            folds, self.whole[:, a * C + c], _Curvature(folds, 1, seed), inverses, max_iter, tol
         )
         self.theta = theta.reshape(-1, *shape)
 
@@ -333,43 +333,44 @@ class _Curvature:
             return None
         return self.objective.columns(neurons).value_gradient_hessian(theta)[2]
 
-    def factors(self, hessians: Array | None) -> Array | None:
-        """Their Cholesky factors; those that are not definite are made so."""
+    def inverses(self, hessians: Array | None) -> Array | None:
+        """Their inverses; those that are not definite are made so."""
         if hessians is None:
             return None
-        factors = np.empty(hessians.shape, order="F")
+        inverses = np.empty(hessians.shape, order="F")
         for k in range(hessians.shape[2]):
-            factors[..., k], not_definite = dpotrf(hessians[..., k])
-            if not_definite:
-                factors[..., k] = self._made_definite(hessians[..., k])
-        return factors
+            inverse = inverse_of_definite(hessians[..., k])
+            if inverse is None:
+                inverse = self._inverse_made_definite(hessians[..., k])
+            inverses[..., k] = inverse
+        return inverses
 
-    def _made_definite(self, H: Array) -> Array:
-        """Factor of H plus as little of the Gram matrix as it takes."""
+    def _inverse_made_definite(self, H: Array) -> Array | None:
+        """Inverse of H plus as little of the Gram matrix as it takes."""
         gram = self.objective.gram()[..., 0]
         gram += np.diag(np.where(np.diag(gram) > 0, 1e-8 * np.diag(gram), 1))
         for share in (1e-8, 1e-4, 1e-2, MOST_NEGATIVE, 1.0):
-            factor, not_definite = dpotrf(H + share * gram)
-            if not not_definite:
+            inverse = inverse_of_definite(H + share * gram)
+            if inverse is not None:
                 break
-        return factor
+        return inverse
 
 
 def _descend(
     objective: Objective,
     theta: Array,
     curvature: _Curvature,
-    hessians: Array | None,
+    inverses: Array | None,
     max_iter: int,
     tol: float,
 ) -> Array:
     """Train a bank by preconditioned L-BFGS; who takes long is measured anew on the way."""
     theta, working = theta.copy(), np.arange(theta.shape[1])
     while len(working) and max_iter > 0:
-        n_iter = max_iter if hessians is None else min(REFRESHED_AFTER, max_iter)
+        n_iter = max_iter if inverses is None else min(REFRESHED_AFTER, max_iter)
         found = train(
             objective.columns(working),
-            LBFGS(factor=curvature.factors(hessians)),
+            LBFGS(inverse=inverses),
             theta[:, working],
             max_iter=n_iter,
             tol=tol,
@@ -377,7 +378,8 @@ def _descend(
         theta[:, working] = found.theta
         max_iter -= n_iter
         working = working[[end.reason == "max_iter" for end in found.terminations]]
-        hessians = curvature.hessians(working, theta[:, working]) if len(working) else None
+        if len(working):
+            inverses = curvature.inverses(curvature.hessians(working, theta[:, working]))
     return theta
 
 

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.lbfgs import LBFGS, LBFGSState
+from trainer.optimizers.lbfgs import LBFGS, LBFGSState, inverse_of_definite
 from trainer.optimizers.newton import MOST_NEGATIVE, Newton, NewtonState
 
 LARGEST_HESSIAN = 1500
-"""Up to this many parameters a Hessian is formed and factorised."""
+"""Up to this many parameters a Hessian is formed and inverted."""
 
 LARGEST_BANK = 20_000_000
 """No more numbers than this in the Hessians of a whole bank."""
@@ -24,7 +23,7 @@ class Auto:
     """Newton for few rows, L-BFGS for many columns, both for many rows.
 
     With many more rows than a sample needs, the sample is solved first. Its minimum lies
-    close to the whole set's, and its Hessian, factorised once, is so good a
+    close to the whole set's, and its Hessian, inverted once, is so good a
     preconditioner that L-BFGS needs only a few passes over the whole set.
 
     Parameters
@@ -64,13 +63,14 @@ class Auto:
             sample = objective.sample(rng, n_rows)
             solved = _solve(sample, theta, enough=1e-3 * size / n_rows)
             theta = solved.theta
-        factor = np.empty_like(solved.hessian)
+        inverse = np.empty(solved.hessian.shape, order="F")
         for k in range(theta.shape[1]):
             H, G = solved.hessian[..., k], solved.gram[..., k]
-            factor[..., k], not_definite = dpotrf(H + 1e-10 * G)
-            if not_definite:
-                factor[..., k] = dpotrf(H + MOST_NEGATIVE * G)[0]
-        return LBFGS(factor=factor).init(objective, theta)
+            found = inverse_of_definite(H + 1e-10 * G)
+            if found is None:
+                found = inverse_of_definite(H + MOST_NEGATIVE * G)
+            inverse[..., k] = found
+        return LBFGS(inverse=inverse).init(objective, theta)
 
 
 def sample_size(n_parameters: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from trainer.optimizers.base import Array, Objective, State
 from trainer.optimizers.line_search import Trial, strong_wolfe
@@ -20,8 +20,8 @@ class LBFGSState(State):
     pairs: tuple[tuple[Array, Array, Array], ...]
     scale: Array
     """Length of the inverse Hessian before any pair, sᵀy/yᵀP⁻¹y of the newest, (K,)."""
-    factor: Array | None
-    """Upper Cholesky factor of a preconditioner P, (d + 1, d + 1, K); None for none."""
+    inverse: Array | None
+    """P⁻¹ of a preconditioner P, (d + 1, d + 1, K); None for none."""
     flattest: Array
     """Smallest gradient norm seen, (K,)."""
     idle: Array
@@ -40,9 +40,9 @@ class LBFGS:
         Pairs remembered.
     patience : int
         Idle iterations, lost in rounding, after which a neuron counts as stalled.
-    factor : array of shape (d + 1, d + 1, K), optional
-        Upper Cholesky factor of a preconditioner for each neuron: something like the
-        Hessian at the minimum.
+    inverse : array of shape (d + 1, d + 1, K), optional
+        Inverse of a preconditioner for each neuron: something like the Hessian at the
+        minimum.
 
     References
     ----------
@@ -52,7 +52,7 @@ class LBFGS:
 
     memory_size: int = 10
     patience: int = 5
-    factor: Array | None = None
+    inverse: Array | None = None
 
     def init(self, objective: Objective, theta: Array) -> LBFGSState:
         """State before the first iteration.
@@ -66,8 +66,8 @@ class LBFGS:
             J=J,
             gradient=gradient,
             pairs=(),
-            scale=_safe_scale(objective, gradient) if self.factor is None else np.ones(len(J)),
-            factor=self.factor,
+            scale=_safe_scale(objective, gradient) if self.inverse is None else np.ones(len(J)),
+            inverse=self.inverse,
             flattest=np.linalg.norm(gradient, axis=0),
             idle=np.zeros(len(J), dtype=int),
             stalled=np.zeros(len(J), dtype=bool),
@@ -81,7 +81,7 @@ class LBFGS:
 
         s, y = theta - state.theta, gradient - state.gradient
         curvature = np.sum(s * y, axis=0)
-        square = np.sum(y * _solve(state.factor, y), axis=0)
+        square = np.sum(y * _preconditioned(state.inverse, y), axis=0)
         useful = moved & (curvature > np.finfo(float).eps * square)
         inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=useful)
         scale = np.divide(curvature, square, out=state.scale.copy(), where=useful)
@@ -97,10 +97,10 @@ class LBFGS:
         stalled = (idle >= self.patience) | (failed & ~_has_pairs(state))
         if failed.any():
             pairs = tuple((s, y, np.where(failed, 0.0, inverse)) for s, y, inverse in pairs)
-            first = 1.0 if state.factor is not None else _safe_scale(objective, gradient)
+            first = 1.0 if state.inverse is not None else _safe_scale(objective, gradient)
             scale = np.where(failed, first, scale)
         flattest = np.minimum(norm, state.flattest)
-        return LBFGSState(theta, J, gradient, pairs, scale, state.factor, flattest, idle, stalled)
+        return LBFGSState(theta, J, gradient, pairs, scale, state.inverse, flattest, idle, stalled)
 
     def _inverse_hessian_product(self, state: LBFGSState) -> Array:
         """Two-loop recursion for all neurons at once, (d + 1, K)."""
@@ -110,17 +110,26 @@ class LBFGS:
             weight = inverse * np.sum(s * product, axis=0)
             product -= weight * y
             weights.append(weight)
-        product = state.scale * _solve(state.factor, product)
+        product = state.scale * _preconditioned(state.inverse, product)
         for (s, y, inverse), weight in zip(state.pairs, reversed(weights), strict=True):
             product += s * (weight - inverse * np.sum(y * product, axis=0))
         return product
 
 
-def _solve(factor: Array | None, b: Array) -> Array:
+def _preconditioned(inverse: Array | None, b: Array) -> Array:
     """P⁻¹ b for every neuron."""
-    if factor is None:
+    if inverse is None:
         return b
-    return np.stack([dpotrs(factor[..., k], b[:, k])[0] for k in range(b.shape[1])], axis=1)
+    return np.matmul(inverse.T, b.T[..., np.newaxis])[..., 0].T
+
+
+def inverse_of_definite(matrix: Array) -> Array | None:
+    """Inverse of a symmetric matrix by its Cholesky factor; None where it is not definite."""
+    factor, failed = dpotrf(matrix)
+    if failed:
+        return None
+    upper = dpotri(factor)[0]
+    return np.triu(upper) + np.triu(upper, 1).T
 
 
 def _has_pairs(state: LBFGSState) -> Array:
