@@ -32,8 +32,13 @@ def one_by_one(X, y, **parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"optimizer": "newton"}, {"optimizer": "lbfgs"}, {"optimizer": "auto"}]
-    + [{"optimizer": "nesterov"}, {"optimizer": "adam", "batch_size": 40, "max_iter": 20}],
+    [
+        {"optimizer": "newton"},
+        {"optimizer": "lbfgs"},
+        {"optimizer": "auto"},
+        {"optimizer": "nesterov"},
+        {"optimizer": "adam", "batch_size": 40, "max_iter": 20},
+    ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_bank_is_its_neurons_one_by_one(iris, parameters):

@@ -107,6 +107,9 @@ class Answers(ClassifierMixin):
 
         return pd.DataFrame(self._history)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -13,11 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from trainer.answers import Answers
 from trainer.callbacks import CallbackSupportMixin, FitNotifier
@@ -308,13 +304,16 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         ------
         ValueError
             For input that cannot be trained with, or classes that are missing or change.
+        DivergenceError
+            If J explodes; the parameters before the call are kept.
         """
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight must be a dict or None for partial_fit, which never sees all rows, "
                 "got 'balanced'; give the weights of the classes"
             )
-        is_first = not hasattr(self, "coef_")
+        if is_first := not hasattr(self, "coef_"):
+            self.__dict__.pop("classes_", None)  # a first call that failed leaves nothing behind
         _check_partial_fit_first_call(self, classes)
         X, target, weight, _ = self._validate_rows(
             X, y, sample_weight, reset=is_first, in_parts=True
@@ -333,7 +332,14 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         else:  # what a fit told of its end no longer holds
             for name in ("termination_", "terminations_", "validation_curve_"):
                 self.__dict__.pop(name, None)
-        state = rule.step(objective, state)
+        limit = state.J + 1  # as in fit
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = rule.step(objective, state)
+        if not (state.J <= limit).all():
+            raise DivergenceError(
+                f"training with learning_rate={self.learning_rate!r} diverged: J went to "
+                f"{state.J.max():.3g}; choose a smaller learning_rate, or 'auto'"
+            )
         kept = {name: getattr(state, name) for name in ("rate", "memory", "n_steps")}
         self._rule_state = (self.optimizer, kept)
         self.__dict__.update(self._parameters(state.theta, X.dtype), n_iter_=state.n_steps)
@@ -445,8 +451,8 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
             ends, which = self.terminations_, ""
             if len(ends) > 1:
                 n_unfinished = sum(not end.converged for end in ends)
-                which = f" for {n_unfinished} of {len(ends)} classes, longest for "
-                which += f"{self.classes_.tolist()[ends.index(termination)]!r}"
+                label = self.classes_.tolist()[ends.index(termination)]
+                which = f" for {n_unfinished} of {len(ends)} classes, longest for {label!r}"
             warnings.warn(
                 f"LogisticNeuron stopped ({termination.reason}){which}: {termination.message}",
                 ConvergenceWarning,

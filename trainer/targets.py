@@ -82,12 +82,12 @@ def from_labels(
         check_classification_targets(y)
     if classes is None:
         classes = np.unique(y if weight is None else y[weight > 0])
-        if len(classes) < 2:
-            raise ValueError(
-                "LogisticNeuron needs rows of at least two classes with weight, got only one "
-                f"class: {classes.tolist()}"
-            )
-    elif len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
+    if len(classes) < 2:
+        raise ValueError(
+            "LogisticNeuron needs rows of at least two classes with weight, got only one "
+            f"class: {classes.tolist()}"
+        )
+    if len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
         raise ValueError(
             f"y must hold only labels of {classes.tolist()}, got {unknown.tolist()[0]!r}"
         )
