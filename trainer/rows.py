@@ -29,6 +29,9 @@ N_THREADS = cpu_count()
 """Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
 
 
+MANY_NEURONS = 8
+"""From so many on a bank is large."""
+
 GATHERED_ROWS = 2**15
 """Rows copied together, in random order, to be dealt out as mini-batches."""
 
@@ -137,17 +140,22 @@ class ArrayRows:
         """Keep threads at hand, if the rows are many, for all that is done in the block.
 
         BLAS runs on one core meanwhile: its own threads go on spinning for a while after
-        each call, on the cores that the blocks are worked on.
+        each call, on the cores that the blocks are worked on. So it does for a large bank on
+        few rows, whose products are too small to share.
         """
-        if self.crew or not self._is_shared(n_neurons):
+        shared = self._is_shared(n_neurons)
+        if self.crew or not (shared or n_neurons > MANY_NEURONS):
             yield self.crew[0] if self.crew else None
-            return
-        with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
-            self.crew.append(pool)
-            try:
-                yield pool
-            finally:
-                self.crew.clear()
+        elif not shared:
+            with _blas().limit(limits=1):
+                yield None
+        else:
+            with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
+                self.crew.append(pool)
+                try:
+                    yield pool
+                finally:
+                    self.crew.clear()
 
     def _block_rows(self, n_neurons: int) -> int:
         row_bytes = self.dtype.itemsize * (self.n_features + 4 * n_neurons)
@@ -155,7 +163,7 @@ class ArrayRows:
 
     def _is_shared(self, n_neurons: int) -> bool:
         """Whether there are blocks enough for threads to share."""
-        return not self.is_sparse and self.n_rows > 4 * N_THREADS * self._block_rows(n_neurons)
+        return not self.is_sparse and self.n_rows > 2 * N_THREADS * self._block_rows(n_neurons)
 
     def _add_blocks(
         self, kernel: Kernel, args: tuple[Array, ...], starts: range
