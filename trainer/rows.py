@@ -109,6 +109,7 @@ class ArrayRows:
         self.is_sparse = not isinstance(X, np.ndarray)
         self.n_read = [0]
         self.crew: list[ThreadPoolExecutor] = []
+        self.room: dict[str, Array] = {}
         self.y = _as_columns(y)
         self.side = _side(self.y)
         self.weight = None if weight is None else _as_columns(weight)
@@ -123,7 +124,7 @@ class ArrayRows:
         size = self._block_rows(n_neurons)
         if size >= self.n_rows or self.is_sparse:
             # sparse rows are read but once either way, and cutting them out copies them
-            return kernel(self._block(None, {}), *args)
+            return kernel(self._block(None, self.room), *args)
         starts = range(0, self.n_rows, size)
         if not self._is_shared(n_neurons):
             return self._add_blocks(kernel, args, starts)
@@ -170,7 +171,7 @@ class ArrayRows:
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
         totals: tuple[Array, ...] = ()
-        room: dict[str, Array] = {}
+        room: dict[str, Array] = {}  # of this thread alone
         for start in starts:
             sums = kernel(self._block(slice(start, start + starts.step), room), *args)
             totals = _add([totals, sums]) if totals else sums
@@ -264,7 +265,8 @@ class ArrayRows:
         rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
         rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
-        rows.y_of, rows.weight_of, rows.crew = self.y_of, self.weight_of, self.crew
+        rows.y_of, rows.weight_of = self.y_of, self.weight_of
+        rows.crew, rows.room = self.crew, self.room
         rows.n_rows, rows.n_features = X.shape
         return rows
 
