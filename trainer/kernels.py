@@ -133,11 +133,12 @@ def _weighted_sums(block: Block, theta: Array, name: str = "z") -> Array:
 
 def _room(block: Block, name: str, n_neurons: int) -> Array:
     """Memory for an array (m, K), each neuron's column one run."""
-    shape = n_neurons, block.X.shape[0]
+    n_rows, dtype = block.X.shape[0], block.X.dtype
+    size = n_neurons * n_rows
     kept = block.room.get(name)
-    if kept is None or kept.shape != shape or kept.dtype != block.X.dtype:
-        kept = block.room[name] = np.empty(shape, block.X.dtype)
-    return kept.T
+    if kept is None or kept.size < size or kept.dtype != dtype:
+        kept = block.room[name] = np.empty(size, dtype)
+    return kept[:size].reshape(n_neurons, n_rows).T
 
 
 def _loss_and_slopes(block: Block, zs: Array, curved: bool = False) -> tuple[Array, Array, Any]:

@@ -36,7 +36,7 @@ SMALLEST, LARGEST = 1e-6, 1.0
 FEWEST_ROWS = 4_000
 """Curvature is measured on so many rows of a larger set; on more where there are many columns."""
 
-REFRESHED_AFTER = 10
+REFRESHED_AFTER = 6
 """Iterations after which it is measured anew."""
 
 

@@ -316,10 +316,11 @@ def _side(y: Array) -> Array | None:
 
 def _chosen(values: Array, columns: Array, room: dict[str, Array], name: str) -> Array:
     """The columns of each neuron, one after the other in memory that is kept in `room`."""
-    shape = len(columns), len(values)
-    if name not in room or room[name].shape != shape:
-        room[name] = np.empty(shape, values.dtype)
-    return np.take(values.T, columns, axis=0, out=room[name], mode="clip").T
+    size = len(columns) * len(values)
+    if name not in room or room[name].size < size:
+        room[name] = np.empty(size, values.dtype)
+    place = room[name][:size].reshape(len(columns), len(values))
+    return np.take(values.T, columns, axis=0, out=place, mode="clip").T
 
 
 def _narrowed(values: Array | None, columns: Array | None, index: Array) -> Array | None:

@@ -306,8 +306,8 @@ class _Run:
             cost=cost,
             diverged_to=diverged_to,
         )
-        norms = [float(np.linalg.norm(t[:, k])) for t in (self.previous_theta, self.theta)]
-        growth = norms[1] / norms[0] if norms[0] > 0 else np.nan
+        before, after = (t[:, k] @ t[:, k] for t in (self.previous_theta, self.theta))
+        growth = float(np.sqrt(after / before)) if before > 0 else np.nan
         self.terminations[k] = Termination(reason, message, self.n_iter, cost, gradient_max, growth)
 
     def _keep_working(self, keep: Array) -> None:

@@ -128,8 +128,10 @@ def inverse_of_definite(matrix: Array) -> Array | None:
     factor, failed = dpotrf(matrix)
     if failed:
         return None
-    upper = dpotri(factor)[0]
-    return np.triu(upper) + np.triu(upper, 1).T
+    inverse: Array = dpotri(factor)[0]  # its upper triangle, above zeros
+    inverse = inverse + inverse.T
+    np.einsum("ii->i", inverse)[:] /= 2
+    return inverse
 
 
 def _has_pairs(state: LBFGSState) -> Array:
@@ -160,16 +162,24 @@ def _search(
         noise = objective.rounding * cost
         searches[k] = strong_wolfe(cost, float(slope[k]), step=1.0, noise=noise)
         steps[k] = next(searches[k])
-    theta, J, gradient, evaluated = state.theta, state.J, state.gradient, np.zeros(len(slope))
-    while searches or np.any(steps != evaluated):
-        evaluated = steps.copy()
-        theta = state.theta + evaluated * direction
-        J, gradient = objective.value_and_gradient(theta)
-        slope = np.sum(gradient * direction, axis=0)
-        for k, search in list(searches.items()):
+    theta, J, gradient = state.theta.copy(), state.J.copy(), state.gradient.copy()
+    to_do = list(searches)
+    while to_do:
+        index, to_do = np.array(to_do), []
+        theta[:, index] = state.theta[:, index] + steps[index] * direction[:, index]
+        part = objective if len(index) == len(J) else objective.columns(index)
+        J[index], gradient[:, index] = part.value_and_gradient(theta[:, index])
+        slopes = np.sum(gradient[:, index] * direction[:, index], axis=0)
+        for k, found in zip(index.tolist(), slopes.tolist(), strict=True):
+            if k not in searches:
+                continue  # this was the step that its search had come back to
+            tried = steps[k]
             try:
-                steps[k] = search.send((float(J[k]), float(slope[k])))
+                steps[k] = searches[k].send((float(J[k]), found))
+                to_do.append(k)
             except StopIteration as end:
-                steps[k] = 0.0 if end.value is None else end.value.step
                 del searches[k]
+                steps[k] = 0.0 if end.value is None else end.value.step
+                if steps[k] != tried:
+                    to_do.append(k)
     return theta, J, gradient, steps > 0
