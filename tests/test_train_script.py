@@ -311,6 +311,8 @@ def test_ctrl_c_stops_training_and_reports(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job, and all it starts, ignores the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while not process.stdout.readline().startswith("Training"):

@@ -34,7 +34,7 @@ SMALLEST, LARGEST = 1e-6, 1.0
 """Ends of the grid of penalties."""
 
 FEWEST_ROWS = 4_000
-"""Curvature is measured on so many rows of a larger set; on more where there are many columns."""
+"""Of a larger set so many rows give the first minimum and the curvature; more for many columns."""
 
 REFRESHED_AFTER = 6
 """Iterations after which it is measured anew."""
@@ -192,7 +192,7 @@ class LogisticNeuronCV(LogisticNeuron):
 
         result = search(
             Objective(ArrayRows(X, target, weight), self.alpha_, self.fit_intercept),
-            Auto(seed=seed),
+            bank.optimizers[best],
             bank.whole.reshape(-1, len(alphas), bank.n_neurons)[:, best],
             n_starts=1,
             seed=seed,
@@ -260,11 +260,10 @@ class _Bank:
         """`whole` (d + 1, n_alphas, n_neurons) on all rows, then `theta` on the folds."""
         X, target, weight = self.X, self.target, self.weight
         size, A, F, C = X.shape[1] + 1, len(self.alphas), len(self.splits), self.n_neurons
-        middle = Objective(
-            ArrayRows(X, target, weight), float(self.alphas[A // 2]), self.fit_intercept
-        )
+        rows = ArrayRows(X, target, weight)
+        middle = Objective(rows, float(self.alphas[A // 2]), self.fit_intercept)
         first = search(
-            middle, Auto(seed=seed), np.zeros((size, C)),
+            _sampled(middle, seed), Auto(seed=seed), np.zeros((size, C)),
             n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip
 
@@ -277,13 +276,16 @@ class _Bank:
             diagonal = np.einsum("iik->ik", hessians)
             diagonal[:-1] += path.alpha - self.alphas[0]
         inverses = curvature.inverses(hessians)
-        self.whole = _descend(path, np.tile(first, A), curvature, inverses, max_iter, 10 * tol)
+        # roughly: the folds begin here, and the final neuron, which is trained to tol
+        self.whole = _descend(path, np.tile(first, A), curvature, inverses, max_iter, 100 * tol)
 
         shape = (A, F, C)
         a, _, c = (index.ravel() for index in np.indices(shape))
         folds = self._objective_of_folds(shape, weight, training=True)
         inverses = curvature.inverses(curvature.hessians(np.arange(A * C), self.whole))
-        if inverses is not None:  # and that of all rows serves the folds
+        self.optimizers: list[Any] = [Auto(seed=seed)] * A
+        if inverses is not None:  # that of all rows serves the folds, and the final neuron
+            self.optimizers = [LBFGS(inverse=inverses[..., k * C : (k + 1) * C]) for k in range(A)]
             inverses = inverses.T[a * C + c].T
         theta = _descend(
             folds, self.whole[:, a * C + c], _Curvature(folds, 1, seed), inverses, max_iter, tol
@@ -320,12 +322,9 @@ class _Curvature:
     """
 
     def __init__(self, objective: Objective, n_times: int, seed: int) -> None:
-        self.objective, self.n_times = objective, n_times
-        self.size = objective.rows.n_features + 1
-        n_rows = max(FEWEST_ROWS, 50 * self.size)
-        self.is_small = self.size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
-        if self.is_small and objective.rows.n_rows > n_rows:
-            self.objective = objective.sample(np.random.default_rng(seed), n_rows)
+        size = objective.rows.n_features + 1
+        self.is_small = size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
+        self.objective = _sampled(objective, seed) if self.is_small else objective
 
     def hessians(self, neurons: Array, theta: Array) -> Array | None:
         """d²J/dθ² (d + 1, d + 1, k) of the `neurons` (k,) at theta (d + 1, k)."""
@@ -354,6 +353,14 @@ class _Curvature:
             if inverse is not None:
                 break
         return inverse
+
+
+def _sampled(objective: Objective, seed: int) -> Objective:
+    """The cost over a sample of the rows, where they are many."""
+    n_rows = max(FEWEST_ROWS, 50 * (objective.rows.n_features + 1))
+    if objective.rows.n_rows <= n_rows:
+        return objective
+    return objective.sample(np.random.default_rng(seed), n_rows)
 
 
 def _descend(
