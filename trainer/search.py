@@ -67,75 +67,67 @@ def search(
         With a `Termination` a neuron that tells minima from what only looks like one.
     """
     with objective.rows.at_work(theta.shape[1]):
-        return _search(
-            objective, optimizer, theta, n_starts, seed, tol, validation, callback, settings
+        read_before = objective.rows.n_read[0]
+        result = train(
+            objective,
+            optimizer,
+            theta,
+            tol=tol,
+            validation=validation,
+            callback=callback,
+            **settings,
         )
-
-
-def _search(
-    objective: Objective,
-    optimizer: Optimizer,
-    theta: Array,
-    n_starts: int,
-    seed: int,
-    tol: float,
-    validation: Objective | None,
-    callback: Callable[[Array, History], bool] | None,
-    settings: dict[str, Any],
-) -> Result:
-    read_before = objective.rows.n_read[0]
-    result = train(
-        objective, optimizer, theta, tol=tol, validation=validation, callback=callback, **settings
-    )
-    n_tried = np.ones(theta.shape[1], dtype=int)
-    n_agreeing = n_tried.copy()
-    ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
-    if any(end.reason == "interrupted" for end in result.terminations):
-        ended = [False] * len(ended)  # a request to stop is for the whole bank
-    index = np.flatnonzero(ended)
-    if n_starts > 1 and len(index):
-        rng = np.random.default_rng([seed, 1])
-        with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
-            found = lower_starts(objective.columns(index), result.theta[:, index], n_starts, rng)
-            n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
-            index = index[found.neurons]
-            if len(index):
-                n_agreeing[index] -= 1
-                other = train(
-                    objective.columns(index),
-                    optimizer,
-                    found.theta,
-                    tol=tol,
-                    validation=None if validation is None else validation.columns(index),
-                    callback=_of_the_whole_bank(callback, result.theta, index),
-                    **settings,
+        n_tried = np.ones(theta.shape[1], dtype=int)
+        n_agreeing = n_tried.copy()
+        ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
+        if any(end.reason == "interrupted" for end in result.terminations):
+            ended = [False] * len(ended)  # a request to stop is for the whole bank
+        index = np.flatnonzero(ended)
+        if n_starts > 1 and len(index):
+            rng = np.random.default_rng([seed, 1])
+            with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
+                found = lower_starts(
+                    objective.columns(index), result.theta[:, index], n_starts, rng
                 )
-                lower = np.array(
-                    [
-                        new.cost < result.terminations[k].cost
-                        for k, new in zip(index, other.terminations, strict=True)
-                    ]
-                )
-                n_agreeing[index[lower]] = 1
-                result = _replaced(result, other, index, lower)
-    n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
-    ends = [
-        replace(
-            _certified(
-                objective.columns(np.array([k])),
-                result.theta[:, [k]],
-                end,
-                tol,
-                result.hessians.get(k),
-            ),
-            n_starts=int(n_tried[k]),
-            n_agreeing=int(n_agreeing[k]),
-            n_passes=n_passes,
-            seconds=result.history.seconds[-1],
-        )
-        for k, end in enumerate(result.terminations)
-    ]
-    return Result(result.theta, ends, result.history)
+                n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
+                index = index[found.neurons]
+                if len(index):
+                    n_agreeing[index] -= 1
+                    other = train(
+                        objective.columns(index),
+                        optimizer,
+                        found.theta,
+                        tol=tol,
+                        validation=None if validation is None else validation.columns(index),
+                        callback=_of_the_whole_bank(callback, result.theta, index),
+                        **settings,
+                    )
+                    lower = np.array(
+                        [
+                            new.cost < result.terminations[k].cost
+                            for k, new in zip(index, other.terminations, strict=True)
+                        ]
+                    )
+                    n_agreeing[index[lower]] = 1
+                    result = _replaced(result, other, index, lower)
+        n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
+        ends = [
+            replace(
+                _certified(
+                    objective.columns(np.array([k])),
+                    result.theta[:, [k]],
+                    end,
+                    tol,
+                    result.hessians.get(k),
+                ),
+                n_starts=int(n_tried[k]),
+                n_agreeing=int(n_agreeing[k]),
+                n_passes=n_passes,
+                seconds=result.history.seconds[-1],
+            )
+            for k, end in enumerate(result.terminations)
+        ]
+        return Result(result.theta, ends, result.history)
 
 
 def _of_the_whole_bank(
