@@ -93,6 +93,7 @@ def test_bank_is_its_neurons_one_at_a_time():
         products = bank.score_products(theta)[..., [k]]
         np.testing.assert_allclose(products, one.score_products(theta[:, [k]]), rtol=1e-10)
         np.testing.assert_allclose(bank.lipschitz()[[k]], one.lipschitz(), rtol=1e-12)
+        np.testing.assert_allclose(bank.mean_square_row()[[k]], one.mean_square_row(), rtol=1e-12)
         part = bank.columns(np.array([k])).value_and_gradient(theta[:, [k]])
         np.testing.assert_allclose(part[1], dJ_k, rtol=1e-12, atol=1e-16)
 

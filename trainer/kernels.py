@@ -198,7 +198,8 @@ def _sigmoid_pair_in_place(block: Block, zs: Array) -> tuple[Array, Array]:
 
 def _sum_over_rows(block: Block, values: Array) -> Array:
     if block.weight is not None:
-        room = _room(block, "weighted", values.shape[1]) if values.dtype == block.X.dtype else None
+        n_neurons = max(values.shape[1], block.weight.shape[1])
+        room = _room(block, "weighted", n_neurons) if values.dtype == block.X.dtype else None
         values = np.multiply(values, block.weight, out=room)
     return np.add.reduce(values, axis=0, dtype=np.float64)
 
