@@ -11,17 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr, ndtri
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from trainer.objective import Objective
 from trainer.rows import ArrayRows
-from trainer.targets import from_labels, from_probabilities, is_soft
+from trainer.targets import of_fitted
 
 Array = npt.NDArray[Any]
 
@@ -143,15 +137,7 @@ def _at_the_end(
     c² where J weighs it by c: the second objective has those weights.
     """
     check_is_fitted(neuron)
-    X = validate_data(neuron, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-    soft = is_soft(y)
-    y = y if soft else column_or_1d(y)
-    check_consistent_length(X, y)
-    weight = None
-    if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    encode = from_probabilities if soft else from_labels
-    targets = encode(y, weight, neuron.class_weight, X.dtype, neuron.classes_)
+    X, targets, weight = of_fitted(neuron, X, y, sample_weight)
 
     def over_rows(weight: Array | None) -> Objective:
         return Objective(ArrayRows(X, targets.values, weight), neuron.alpha, neuron.fit_intercept)

@@ -56,7 +56,7 @@ def lower_starts(
     theta : array of shape (d + 1, K)
         The minima found.
     n_starts : int
-        Starts to try a neuron, the one that led to `theta` included.
+        Starts to try a neuron, the one that led to `theta` included; >= 2.
     rng : Generator
         Draws the sample and the random starts.
 
@@ -66,16 +66,12 @@ def lower_starts(
         neurons (k,), those for which one of the starts is lower after a few steps;
         theta (d + 1, k), where it stood then; tried (K,), whether starts were tried.
     """
-    tried = np.zeros(theta.shape[1], dtype=bool)
-    none = LowerStarts(np.flatnonzero(tried), theta[:, tried], tried)
-    if n_starts < 2:
-        return none
     if objective.rows.n_rows > SAMPLE_ROWS:
         objective = objective.sample(rng, SAMPLE_ROWS)
     tried = objective.misfit(theta) >= MISFIT
     index = np.flatnonzero(tried)
     if not len(index):
-        return none
+        return LowerStarts(index, theta[:, index], tried)
     level = objective.value(theta)[index] * (1 - 1e-3)
     n_others = n_starts - 1
     bank = objective.columns(np.repeat(index, n_others))

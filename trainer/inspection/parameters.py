@@ -5,17 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-    validate_data,
-)
 
 from trainer.neuron import LogisticNeuron
 from trainer.objective import Objective
 from trainer.rows import ArrayRows
-from trainer.targets import from_labels, from_probabilities, is_soft
+from trainer.targets import of_fitted
 
 Array = npt.NDArray[Any]
 
@@ -42,15 +36,7 @@ def named(features: Any, n_features: int) -> list[str]:
 
 def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
     """The fitted neuron's J over these rows."""
-    X = validate_data(neuron, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-    soft = is_soft(y)
-    y = y if soft else column_or_1d(y)
-    check_consistent_length(X, y)
-    weight = None
-    if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    encode = from_probabilities if soft else from_labels
-    targets = encode(y, weight, neuron.class_weight, X.dtype, neuron.classes_)
+    X, targets, _ = of_fitted(neuron, X, y, sample_weight)
     rows = ArrayRows(X, targets.values, targets.weight)
     return Objective(rows, neuron.alpha, neuron.fit_intercept)
 
