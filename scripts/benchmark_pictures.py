@@ -120,6 +120,6 @@ def cost_against_time(curves: dict[str, Curve], problem: Problem, path: Path, ca
     ax.grid(color="#E5E5E5")
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="best")
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     figure.text(0.012, 0.015, caption.replace("; ", "\n", 1), fontsize=7.5, color=GREY)
     figure.savefig(path, dpi=160, facecolor="white")
