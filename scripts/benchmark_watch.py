@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-PAUSE = 0.03
-"""Seconds between runs."""
+NAP = 0.02
+"""Seconds to wait at a time, between runs, for the last run's threads to go to sleep."""
 
 
 class TimeUp(KeyboardInterrupt):
@@ -97,16 +97,28 @@ def alarm(seconds: float) -> Iterator[None]:
 def turns(names: Iterable[str], repeats: int) -> Iterator[tuple[int, str]]:
     """Whose turn it is: all names in every turn, so that a busy moment troubles all alike.
 
-    Each turn has its own order, and before each run there is a pause in which the threads
-    of the run before, which still wait for work, go to sleep.
+    Each turn has its own order, and all find the process at rest.
     """
     shuffle = random.Random(0).shuffle
     order = list(names)
     for turn in range(repeats):
         shuffle(order)
         for name in order:
-            sleep(PAUSE)
+            rest()
             yield turn, name
+
+
+def rest(longest: float = 1.0) -> None:
+    """Wait until no thread of this process works, for `longest` seconds at most.
+
+    The threads of NumPy's BLAS go on waiting for work, at full speed, for a tenth of a
+    second after a call, and would slow down whoever comes next.
+    """
+    for _ in range(int(longest / NAP)):
+        before = process_time()
+        sleep(NAP)
+        if process_time() - before < 0.1 * NAP:
+            break
 
 
 def rounds(

@@ -6,6 +6,8 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -184,6 +186,18 @@ class TestSolving:
         (row,) = solving.solve("well", tiny, {"broken": peers.Peer(broken)}, repeats=1)
         assert row.note == "failed: no such thing"
         assert report.label(row) == "failed"
+
+    def test_runs_begin_when_no_thread_is_left_at_work(self):
+        ends = perf_counter() + 0.2
+
+        def spin():
+            while perf_counter() < ends:
+                pass
+
+        spinning = Thread(target=spin)
+        spinning.start()
+        watch.rest(longest=20.0)
+        assert not spinning.is_alive()
 
     def test_ratios_are_to_this_trainer(self, tiny):
         chosen = {name: peers.PEERS[name] for name in (OURS, "SciPy L-BFGS-B")}

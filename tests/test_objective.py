@@ -156,3 +156,23 @@ def test_minibatches_hold_every_row_once_and_average_to_the_whole():
     np.testing.assert_allclose(mean, objective.value_and_gradient(theta)[1], rtol=1e-12)
     other = next(objective.minibatches(np.random.default_rng(1), 16))
     assert not np.array_equal(other.rows.X, batches[0][0])
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_neurons_that_share_weights_are_themselves(monkeypatch, shuffled):
+    """The columns of a cross-validation: some blocks count for no neuron, some for a few."""
+    X, y, _, theta, alpha = problem(K=6, n=3000)
+    y_of, weight_of = np.repeat([0, 1], 3), np.tile([0, 1, 2], 2)
+    weight = np.zeros((3000, 3))
+    weight[600:1500, 0] = weight[1200:, 1] = 1
+    weight[600:2000, 2] = np.random.default_rng(2).random(1400)
+    if shuffled:
+        np.random.default_rng(3).shuffle(weight)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)
+    bank = Objective(ArrayRows(X, y[:, :2], weight, y_of, weight_of), alpha=np.tile(alpha[:3], 2))
+    J, dJ, d2J = bank.value_gradient_hessian(theta)
+    for k in range(6):
+        rows = ArrayRows(X, y[:, y_of[k]], weight[:, weight_of[k]])
+        expected = Objective(rows, alpha[k % 3]).value_gradient_hessian(theta[:, [k]])
+        for got, wanted in zip((J, dJ, d2J), expected, strict=True):
+            np.testing.assert_allclose(got[..., [k]], wanted, rtol=1e-11, atol=1e-15)

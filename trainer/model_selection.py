@@ -193,7 +193,7 @@ class LogisticNeuronCV(LogisticNeuron):
         result = search(
             Objective(ArrayRows(X, target, weight), self.alpha_, self.fit_intercept),
             bank.optimizers[best],
-            bank.whole.reshape(-1, len(alphas), bank.n_neurons)[:, best],
+            bank.path[:, best],
             n_starts=1,
             seed=seed,
             callback=lambda theta, history: notifier.iteration(
@@ -244,7 +244,7 @@ class LogisticNeuronCV(LogisticNeuron):
 
 
 class _Bank:
-    """All penalties on all rows, then on each fold's: θ (d + 1, n_alphas, n_folds, n_neurons)."""
+    """All penalties on each fold's rows: theta (d + 1, n_alphas, n_folds, n_neurons)."""
 
     def __init__(
         self, X: Any, target: Array, weight: Array | None, alphas: Array, splits: Any,
@@ -257,7 +257,10 @@ class _Bank:
         self.fit_intercept = fit_intercept
 
     def train(self, n_starts: int, seed: int, max_iter: int, tol: float) -> None:
-        """`whole` (d + 1, n_alphas, n_neurons) on all rows, then `theta` on the folds."""
+        """First `path` (d + 1, n_alphas, n_neurons), on a sample of many rows, then `theta`.
+
+        The path's minima and curvature are where the folds begin, and the final neuron.
+        """
         X, target, weight = self.X, self.target, self.weight
         size, A, F, C = X.shape[1] + 1, len(self.alphas), len(self.splits), self.n_neurons
         rows = ArrayRows(X, target, weight)
@@ -267,30 +270,34 @@ class _Bank:
             n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip
 
-        rows = ArrayRows(X, target, weight, y_of=np.tile(np.arange(C), A) if C > 1 else None)
-        path = Objective(rows, np.repeat(self.alphas, C), self.fit_intercept)
-        curvature = _Curvature(path, F, seed)
-        hessians = curvature.hessians(np.arange(C), first)
-        if hessians is not None:  # the data's part at one penalty's minimum serves all at first
-            hessians = np.tile(hessians, A)
-            diagonal = np.einsum("iik->ik", hessians)
-            diagonal[:-1] += path.alpha - self.alphas[0]
-        inverses = curvature.inverses(hessians)
-        # roughly: the folds begin here, and the final neuron, which is trained to tol
-        self.whole = _descend(path, np.tile(first, A), curvature, inverses, max_iter, 100 * tol)
+        # the data's part of the curvature is measured at one penalty for all, then for every two
+        every, one = np.arange(A * C), np.tile(np.arange(C), A)
+        two = every // (2 * C) * 2 * C + one
+        rows = ArrayRows(X, target, weight, y_of=one if C > 1 else None)
+        path = _sampled(Objective(rows, np.repeat(self.alphas, C), self.fit_intercept), seed)
+        curvature, theta = _Curvature(path, F), np.tile(first, A)
+        inverses = curvature.inverses(every, theta, measured=one)
+        theta = _descend(path, theta, curvature, inverses, max_iter, 100 * tol)
+        self.path = theta.reshape(size, A, C)
+        inverses = curvature.inverses(every, theta, measured=two)
+        self.optimizers: list[Any] = [Auto(seed=seed)] * A
+        if inverses is not None:
+            self.optimizers = [LBFGS(inverse=inverses[..., k * C : (k + 1) * C]) for k in range(A)]
 
         shape = (A, F, C)
         a, _, c = (index.ravel() for index in np.indices(shape))
         folds = self._objective_of_folds(shape, weight, training=True)
-        inverses = curvature.inverses(curvature.hessians(np.arange(A * C), self.whole))
-        self.optimizers: list[Any] = [Auto(seed=seed)] * A
-        if inverses is not None:  # that of all rows serves the folds, and the final neuron
-            self.optimizers = [LBFGS(inverse=inverses[..., k * C : (k + 1) * C]) for k in range(A)]
-            inverses = inverses.T[a * C + c].T
         theta = _descend(
-            folds, self.whole[:, a * C + c], _Curvature(folds, 1, seed), inverses, max_iter, tol
+            folds,
+            theta[:, a * C + c],
+            _Curvature(_sampled(folds, seed), 1),
+            None if inverses is None else inverses.T[a * C + c].T,
+            max_iter,
+            tol,
         )
-        self.theta = theta.reshape(-1, *shape)
+        self.theta = theta.reshape(size, *shape)
+        if path.rows.n_rows < rows.n_rows:  # then the folds together know more than the sample
+            self.path = self.theta.mean(axis=2)
 
     def costs_held_out(self, sample_weight: Any) -> Array:
         """The Brier score (n_folds, n_alphas) of the only neuron on each fold's rows held out."""
@@ -316,37 +323,42 @@ class _Bank:
 
 
 class _Curvature:
-    """Hessians of a bank's neurons, on a sample where there are many rows.
+    """Inverse Hessians of a bank's neurons.
 
     None where those of `n_times` as many neurons would take too much memory.
     """
 
-    def __init__(self, objective: Objective, n_times: int, seed: int) -> None:
+    def __init__(self, objective: Objective, n_times: int) -> None:
         size = objective.rows.n_features + 1
         self.is_small = size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
-        self.objective = _sampled(objective, seed) if self.is_small else objective
+        self.objective = objective
 
-    def hessians(self, neurons: Array, theta: Array) -> Array | None:
-        """d²J/dθ² (d + 1, d + 1, k) of the `neurons` (k,) at theta (d + 1, k)."""
+    def inverses(self, neurons: Array, theta: Array, measured: Array | None = None) -> Array | None:
+        """Inverses (d + 1, d + 1, k) of d²J/dθ² of the `neurons` (k,) at their theta (d + 1, k).
+
+        Of neurons that differ by their penalties, the `measured` one's (k,) data serve each.
+        """
         if not self.is_small:
             return None
-        return self.objective.columns(neurons).value_gradient_hessian(theta)[2]
-
-    def inverses(self, hessians: Array | None) -> Array | None:
-        """Their inverses; those that are not definite are made so."""
-        if hessians is None:
-            return None
+        if measured is None:
+            measured = neurons
+        looked_at, where = np.unique(measured, return_inverse=True)
+        part = self.objective.columns(looked_at)
+        places = np.searchsorted(neurons, looked_at)
+        hessians = part.value_gradient_hessian(theta[:, places])[2][..., where]
+        alpha = self.objective.alpha
+        np.einsum("iik->ik", hessians)[:-1] += alpha[neurons] - alpha[measured]
         inverses = np.empty(hessians.shape, order="F")
-        for k in range(hessians.shape[2]):
-            inverse = inverse_of_definite(hessians[..., k])
+        for k, H in enumerate(np.moveaxis(hessians, -1, 0)):
+            inverse = inverse_of_definite(H)
             if inverse is None:
-                inverse = self._inverse_made_definite(hessians[..., k])
+                inverse = self._inverse_made_definite(H, neurons[[k]])
             inverses[..., k] = inverse
         return inverses
 
-    def _inverse_made_definite(self, H: Array) -> Array | None:
-        """Inverse of H plus as little of the Gram matrix as it takes."""
-        gram = self.objective.gram()[..., 0]
+    def _inverse_made_definite(self, H: Array, neuron: Array) -> Array | None:
+        """Inverse of the neuron's H plus as little of its Gram matrix as it takes."""
+        gram = self.objective.columns(neuron).gram()[..., 0]
         gram += np.diag(np.where(np.diag(gram) > 0, 1e-8 * np.diag(gram), 1))
         for share in (1e-8, 1e-4, 1e-2, MOST_NEGATIVE, 1.0):
             inverse = inverse_of_definite(H + share * gram)
@@ -386,7 +398,7 @@ def _descend(
         max_iter -= n_iter
         working = working[[end.reason == "max_iter" for end in found.terminations]]
         if len(working):
-            inverses = curvature.inverses(curvature.hessians(working, theta[:, working]))
+            inverses = curvature.inverses(working, theta[:, working])
     return theta
 
 

@@ -173,9 +173,28 @@ class ArrayRows:
         totals: tuple[Array, ...] = ()
         room: dict[str, Array] = {}  # of this thread alone
         for start in starts:
-            sums = kernel(self._block(slice(start, start + starts.step), room), *args)
+            part = slice(start, start + starts.step)
+            counting = self._counting(part) if args else None
+            if counting is None:
+                sums = kernel(self._block(part, room), *args)
+            else:
+                block = self.columns(counting)._block(part, room)
+                sums = kernel(block, *(values[:, counting] for values in args))
+                sums = tuple(_spread(values, counting, args[0].shape[1]) for values in sums)
             totals = _add([totals, sums]) if totals else sums
         return totals
+
+    def _counting(self, part: slice) -> Array | None:
+        """Neurons for which some of these rows count, one of them at least; None for all.
+
+        A fold's rows held out, if they stand together, are not worked on for that fold.
+        """
+        if self.weight is None or self.weight_of is None:
+            return None
+        counting: Array = np.any(self.weight[part], axis=0)[self.weight_of]
+        if counting.all():
+            return None
+        return np.flatnonzero(counting) if counting.any() else np.array([0])
 
     def _block(self, part: slice | None, room: dict[str, Array]) -> Block:
         """Some of the rows, or all, with the columns of each neuron."""
@@ -188,7 +207,10 @@ class ArrayRows:
             y = _chosen(y, self.y_of, room, "y")
             side = None if side is None else _chosen(side, self.y_of, room, "side")
         if weight is not None and self.weight_of is not None:
-            weight = _chosen(weight, self.weight_of, room, "weight")
+            if (weight == 1).all(axis=0)[self.weight_of].all():
+                weight = None  # a fold's rows for training, if they stand together
+            else:
+                weight = _chosen(weight, self.weight_of, room, "weight")
         return Block(X, y, weight, side, room)
 
     def _sum_weights(self) -> Array:
@@ -286,6 +308,13 @@ def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
         for total, more in zip(totals, sums, strict=True):
             total += more
     return totals
+
+
+def _spread(sums: Array, columns: Array, n_columns: int) -> Array:
+    """Sums of some neurons among zeros for the others."""
+    spread = np.zeros((*sums.shape[:-1], n_columns))
+    spread[..., columns] = sums
+    return spread
 
 
 @cache

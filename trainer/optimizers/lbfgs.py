@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.line_search import Trial, strong_wolfe
+from trainer.optimizers.line_search import Trial, satisfied, strong_wolfe
 
 
 @dataclass(frozen=True)
@@ -155,21 +155,26 @@ def _search(
 
     Returns θ, J and dJ/dθ where the searches ended, and which neurons moved.
     """
-    searches: dict[int, Generator[float, tuple[float, float], Trial | None]] = {}
-    steps = np.zeros(len(slope))
-    for k in np.flatnonzero(slope < 0).tolist():
-        cost = float(state.J[k])
-        noise = objective.rounding * cost
-        searches[k] = strong_wolfe(cost, float(slope[k]), step=1.0, noise=noise)
-        steps[k] = next(searches[k])
     theta, J, gradient = state.theta.copy(), state.J.copy(), state.gradient.copy()
-    to_do = list(searches)
-    while to_do:
-        index, to_do = np.array(to_do), []
+    steps = np.where(slope < 0, 1.0, 0.0)
+    searches: dict[int, Generator[float, tuple[float, float], Trial | None]] = {}
+    index = np.flatnonzero(steps)
+    is_first = True
+    while len(index):
         theta[:, index] = state.theta[:, index] + steps[index] * direction[:, index]
         part = objective if len(index) == len(J) else objective.columns(index)
         J[index], gradient[:, index] = part.value_and_gradient(theta[:, index])
         slopes = np.sum(gradient[:, index] * direction[:, index], axis=0)
+        if is_first:  # the full step is good most often, and so many neurons judged fast
+            is_first = False
+            noise = objective.rounding * state.J[index]
+            start = Trial(0.0, state.J[index], slope[index])
+            going_on = ~satisfied(start, Trial(1.0, J[index], slopes), noise)
+            index, slopes, noise = index[going_on], slopes[going_on], noise[going_on]
+            for k, hidden in zip(index.tolist(), noise.tolist(), strict=True):
+                searches[k] = strong_wolfe(float(state.J[k]), float(slope[k]), 1.0, hidden)
+                next(searches[k])
+        to_do = []
         for k, found in zip(index.tolist(), slopes.tolist(), strict=True):
             if k not in searches:
                 continue  # this was the step that its search had come back to
@@ -182,4 +187,5 @@ def _search(
                 steps[k] = 0.0 if end.value is None else end.value.step
                 if steps[k] != tried:
                     to_do.append(k)
+        index = np.array(to_do, dtype=int)
     return theta, J, gradient, steps > 0

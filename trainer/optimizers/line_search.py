@@ -7,18 +7,30 @@ steps in one pass over the rows.
 
 from collections.abc import Generator
 from math import isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SUFFICIENT_DECREASE = 1e-4
 CURVATURE = 0.9
 
 
 class Trial(NamedTuple):
-    """A step tried, the cost it leads to, and the slope of J along the direction there."""
+    """A step tried, the cost it leads to, and the slope of J along the direction there.
 
-    step: float
-    J: float
-    slope: float
+    Numbers, or arrays (K,) with one for each neuron.
+    """
+
+    step: Any
+    J: Any
+    slope: Any
+
+
+def satisfied(start: Trial, trial: Trial, noise: Any) -> Any:
+    """Whether a trial meets the conditions of `strong_wolfe`, for numbers or arrays (K,)."""
+    is_flat = abs(trial.slope) <= -CURVATURE * start.slope
+    is_lower = trial.J <= start.J + SUFFICIENT_DECREASE * trial.step * start.slope
+    is_hidden = abs(trial.J - start.J) <= noise
+    has_turned = trial.slope <= (2 * SUFFICIENT_DECREASE - 1) * start.slope
+    return is_flat & (is_lower | (is_hidden & has_turned))
 
 
 def strong_wolfe(
@@ -57,12 +69,8 @@ def strong_wolfe(
     low, high = start, None
     for _ in range(max_trials):
         trial = Trial(step, *(yield step))
-        if abs(trial.slope) <= -CURVATURE * slope:
-            if trial.J <= J + SUFFICIENT_DECREASE * step * slope:
-                return trial
-            hidden = abs(trial.J - J) <= noise
-            if hidden and trial.slope <= (2 * SUFFICIENT_DECREASE - 1) * slope:
-                return trial
+        if satisfied(start, trial, noise):
+            return trial
         too_high = trial.J > J + SUFFICIENT_DECREASE * step * slope or trial.J >= low.J
         hidden = abs(trial.J - low.J) <= noise
         if not isfinite(trial.J) or (too_high and not (hidden and trial.slope < 0)):
