@@ -169,18 +169,18 @@ def block_and_bank(request):
     kept = csr_array(X) if request.param.startswith("sparse") else X
     if request.param.endswith("hard labels"):
         y = y.round()
-        return Block(kept, y, weight, 1 - 2 * y, {}), X, theta
-    return Block(kept, y, weight, None, {}), X, theta
+        return Block(kept, 1 - 2 * y, True, weight, {}), X, y, theta
+    return Block(kept, y, False, weight, {}), X, y, theta
 
 
 def test_gradient_kernel_is_the_lesson(block_and_bank):
-    block, X, theta = block_and_bank
+    block, X, y, theta = block_and_bank
     w, b = theta[:-1], theta[-1]
     z = lesson.z(X, w, b)
-    upstream = block.weight * lesson.dl_dz(block.y, z)
+    upstream = block.weight * lesson.dl_dz(y, z)
     cost, gradient = kernels.gradient_sums(block, theta)
     np.testing.assert_allclose(
-        cost, (block.weight * lesson.l(block.y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13
+        cost, (block.weight * lesson.l(y, lesson.sigmoid(z))).sum(axis=0), rtol=1e-13
     )
     np.testing.assert_allclose(gradient[:-1], X.T @ upstream, rtol=1e-12)
     np.testing.assert_allclose(gradient[-1], upstream.sum(axis=0), rtol=1e-12)
@@ -188,23 +188,23 @@ def test_gradient_kernel_is_the_lesson(block_and_bank):
 
 
 def test_unweighted_gradient_kernel_is_backpropagation(block_and_bank):
-    block, X, theta = block_and_bank
-    dJ_dw, dJ_db = lesson.backpropagation(X, block.y, theta[:-1], theta[-1])
+    block, X, y, theta = block_and_bank
+    dJ_dw, dJ_db = lesson.backpropagation(X, y, theta[:-1], theta[-1])
     _, sums = kernels.gradient_sums(block._replace(weight=None), theta)
     np.testing.assert_allclose(sums / len(X), np.vstack([dJ_dw, dJ_db]), rtol=1e-12)
 
 
 def test_curvature_kernels_are_the_lesson(block_and_bank):
-    block, X, theta = block_and_bank
+    block, X, y, theta = block_and_bank
     direction = np.random.default_rng(5).normal(size=theta.shape)
     z = lesson.z(X, theta[:-1], theta[-1])
     response = X @ direction[:-1] + direction[-1]
     X1 = np.hstack([X, np.ones((len(X), 1))])
-    upstream = block.weight * lesson.d2l_dz2(block.y, z) * response
+    upstream = block.weight * lesson.d2l_dz2(y, z) * response
     (product,) = kernels.hessian_product_sums(block, theta, direction)
     np.testing.assert_allclose(product, X1.T @ upstream, rtol=1e-11)
     (misfit,) = kernels.misfit_sums(block, theta)
-    expected = (block.weight * (lesson.d2l_dz2(block.y, z) < 0)).sum(axis=0)
+    expected = (block.weight * (lesson.d2l_dz2(y, z) < 0)).sum(axis=0)
     np.testing.assert_allclose(misfit, expected, rtol=1e-12)
     (squares,) = kernels.squared_response_sums(block, direction)
     np.testing.assert_allclose(squares, (block.weight * response**2).sum(axis=0), rtol=1e-12)
@@ -215,13 +215,13 @@ def test_curvature_kernels_are_the_lesson(block_and_bank):
 
 
 def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):
-    block, X, theta = block_and_bank
+    block, X, y, theta = block_and_bank
     (products,) = kernels.score_product_sums(block, theta)
     assert products.shape == (5, 5, 3)
     for k in range(theta.shape[1]):
         expected = np.zeros((5, 5))
-        for x, y, weight in zip(X, block.y[:, k], block.weight[:, 0], strict=True):
-            score = lesson.dl_dz(y, lesson.z(x, theta[:-1, k], theta[-1, k])) * np.append(x, 1)
+        for x, label, weight in zip(X, y[:, k], block.weight[:, 0], strict=True):
+            score = lesson.dl_dz(label, lesson.z(x, theta[:-1, k], theta[-1, k])) * np.append(x, 1)
             expected += weight * np.outer(score, score)
         np.testing.assert_allclose(products[..., k], expected, rtol=1e-11, atol=1e-15)
 
@@ -231,7 +231,7 @@ def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):
 def test_gradient_kernel_keeps_both_tails(y, hard):
     for z in (-800.0, -700.0, -300.0, -40.0, 40.0, 300.0, 800.0):
         target = np.array([[y]])
-        block = Block(np.ones((1, 1)), target, None, 1 - 2 * target if hard else None, {})
+        block = Block(np.ones((1, 1)), 1 - 2 * target if hard else target, hard, None, {})
         _, gradient = kernels.gradient_sums(block, np.array([[0.0], [z]]))
         true = float(exact(y, z)[0])
         assert gradient[1, 0] == pytest.approx(true, rel=1e-13, abs=1e-307)

@@ -15,21 +15,21 @@ Array = npt.NDArray[Any]
 
 
 class Block(Protocol):
-    """Some rows: X (m, d), dense or sparse, y (m, 1 or K), weight (m, 1 or K) or None.
+    """Some rows: X (m, d), dense or sparse, labels (m, 1 or K), weight (m, 1 or K) or None.
 
-    Where every y is 0 or 1, `side` is 1 - 2y, the sign of the z's that are wrong; else None.
-    `room` keeps arrays over the rows from block to block, by name: fresh memory for each
-    would cost as much as the arithmetic in it.
+    The labels are the y's in [0, 1], or, if they are `signed`, 1 - 2y of y's that are all 0
+    or 1: the sign of the z's that are wrong. `room` keeps arrays over the rows from block to
+    block, by name: fresh memory for each would cost as much as the arithmetic in it.
     """
 
     @property
     def X(self) -> Any: ...
     @property
-    def y(self) -> Array: ...
+    def labels(self) -> Array: ...
+    @property
+    def signed(self) -> bool: ...
     @property
     def weight(self) -> Array | None: ...
-    @property
-    def side(self) -> Array | None: ...
     @property
     def room(self) -> dict[str, Array]: ...
 
@@ -72,7 +72,7 @@ def score_product_sums(block: Block, theta: Array) -> tuple[Array]:
 
 def gram_sums(block: Block) -> tuple[Array]:
     """Σ weight·(dz/dθ)(dz/dθ)ᵀ over the block's rows, (d + 1, d + 1, 1 or K)."""
-    return (_outer_products(block, np.ones((len(block.y), 1), dtype=block.X.dtype)),)
+    return (_outer_products(block, np.ones((block.X.shape[0], 1), dtype=block.X.dtype)),)
 
 
 def hessian_product_sums(block: Block, theta: Array, direction: Array) -> tuple[Array]:
@@ -133,24 +133,27 @@ def _weighted_sums(block: Block, theta: Array, name: str = "z") -> Array:
 
 def _room(block: Block, name: str, n_neurons: int) -> Array:
     """Memory for an array (m, K), each neuron's column one run."""
-    n_rows, dtype = block.X.shape[0], block.X.dtype
-    size = n_neurons * n_rows
+    shape = block.X.shape[0], n_neurons
     kept = block.room.get(name)
-    if kept is None or kept.size < size or kept.dtype != dtype:
-        kept = block.room[name] = np.empty(size, dtype)
-    return kept[:size].reshape(n_neurons, n_rows).T
+    if kept is None or kept.shape != shape or kept.dtype != block.X.dtype:
+        size = n_neurons * shape[0]
+        memory = None if kept is None else kept.base
+        if memory is None or memory.size < size or memory.dtype != block.X.dtype:
+            memory = np.empty(size, block.X.dtype)
+        kept = block.room[name] = memory[:size].reshape(n_neurons, shape[0]).T
+    return kept
 
 
 def _loss_and_slopes(block: Block, zs: Array, curved: bool = False) -> tuple[Array, Array, Any]:
     """Twin of `l`, and of `dl_dz` and, if `curved`, `d2l_dz2`, both halved; uses up `zs`."""
-    if block.side is None:
-        return _from_residual(block, zs, curved)
-    return _from_margin(block, zs, curved)
+    if block.signed:
+        return _from_margin(block, zs, curved)
+    return _from_residual(block, zs, curved)
 
 
 def _from_residual(block: Block, zs: Array, curved: bool) -> tuple[Array, Array, Any]:
     """Any y: r = σ - y, l = r², dl/dz = 2vr, d²l/dz² = 2v(v + r(1 - 2σ)), with v = σ(1 - σ)."""
-    y = block.y
+    y = block.labels
     sigma, one_minus_sigma = _sigmoid_pair_in_place(block, zs)
     residual = (1 - y) * sigma
     residual -= y * one_minus_sigma
@@ -171,7 +174,7 @@ def _from_margin(block: Block, zs: Array, curved: bool) -> tuple[Array, Array, A
 
     l = q², dl/dz = ±2pq², d²l/dz² = 2pq²(3p - 1).
     """
-    side = block.side
+    side = block.labels
     zs *= side
     wrong, right = _sigmoid_pair_in_place(block, zs)
     curvature = 3 * right - 1 if curved else None

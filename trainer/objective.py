@@ -166,7 +166,9 @@ class Objective:
 
     def _derivative(self, sums: Array, direction: Array) -> Array:
         sums /= self.rows.weight_sum
-        sums[:-1] += self.alpha * direction[:-1]
+        penalty = self.alpha * direction
+        penalty[-1] = 0
+        sums += penalty
         return self._without_intercept(sums)
 
     def _without_intercept(self, direction: Array) -> Array:

@@ -8,7 +8,7 @@ knows how or where the rows are kept.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -40,9 +40,9 @@ class Block(NamedTuple):
     """Some rows, as kernels see them: `trainer.kernels.Block`."""
 
     X: Any
-    y: Array
+    labels: Array
+    signed: bool
     weight: Array | None
-    side: Array | None
     room: dict[str, Array]
 
 
@@ -66,7 +66,10 @@ class Rows(Protocol):
         """What these rows need at hand while a bank is trained on them."""
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
-        """Every row once, in random order, `size` at a time (the last batch may be smaller)."""
+        """Every row once, in random order, `size` at a time (the last batch may be smaller).
+
+        What is yielded may be one object that moves on.
+        """
 
     def sample(self, rng: np.random.Generator, size: int) -> "Rows":
         """`size` of the rows, drawn without replacement."""
@@ -110,8 +113,10 @@ class ArrayRows:
         self.n_read = [0]
         self.crew: list[ThreadPoolExecutor] = []
         self.room: dict[str, Array] = {}
-        self.y = _as_columns(y)
-        self.side = _side(self.y)
+        y = _as_columns(y)
+        signs = 1 - 2 * y
+        self.signed = bool((np.abs(signs) == 1).all())
+        self.labels = signs if self.signed else y
         self.weight = None if weight is None else _as_columns(weight)
         self.y_of, self.weight_of = y_of, weight_of
         self.n_rows, self.n_features = X.shape
@@ -133,8 +138,9 @@ class ArrayRows:
             for i in range(N_THREADS)
         ]
         with self.at_work(n_neurons) as pool:
-            parts = list(pool.map(partial(self._add_blocks, kernel, args), shares))
-        return _add(parts)
+            others = [pool.submit(self._add_blocks, kernel, args, share) for share in shares[1:]]
+            first = self._add_blocks(kernel, args, shares[0])
+            return _add([first, *(other.result() for other in others)])
 
     @contextmanager
     def at_work(self, n_neurons: int) -> Iterator[Any]:
@@ -151,7 +157,7 @@ class ArrayRows:
             with _blas().limit(limits=1):
                 yield None
         else:
-            with _blas().limit(limits=1), ThreadPoolExecutor(N_THREADS) as pool:
+            with _blas().limit(limits=1), ThreadPoolExecutor(max(N_THREADS - 1, 1)) as pool:
                 self.crew.append(pool)
                 try:
                     yield pool
@@ -198,20 +204,18 @@ class ArrayRows:
 
     def _block(self, part: slice | None, room: dict[str, Array]) -> Block:
         """Some of the rows, or all, with the columns of each neuron."""
-        X, y, weight, side = self.X, self.y, self.weight, self.side
+        X, labels, weight = self.X, self.labels, self.weight
         if part is not None:
-            X, y = X[part], y[part]
+            X, labels = X[part], labels[part]
             weight = None if weight is None else weight[part]
-            side = None if side is None else side[part]
         if self.y_of is not None:
-            y = _chosen(y, self.y_of, room, "y")
-            side = None if side is None else _chosen(side, self.y_of, room, "side")
+            labels = _chosen(labels, self.y_of, room, "labels")
         if weight is not None and self.weight_of is not None:
             if (weight == 1).all(axis=0)[self.weight_of].all():
                 weight = None  # a fold's rows for training, if they stand together
             else:
                 weight = _chosen(weight, self.weight_of, room, "weight")
-        return Block(X, y, weight, side, room)
+        return Block(X, labels, self.signed, weight, room)
 
     def _sum_weights(self) -> Array:
         if self.weight is None:
@@ -222,14 +226,17 @@ class ArrayRows:
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
         """Every row once, in random order, `size` at a time (the last batch may be smaller).
 
-        A batch divides by its share of the whole weight, not by its own weight: then a
-        batch's gradient is an unbiased estimate of the whole set's.
+        They are one object that moves on to the next batch. A batch divides by its share of
+        the whole weight, not by its own weight: then a batch's gradient is an unbiased
+        estimate of the whole set's.
         """
         order = rng.permutation(self.n_rows)
         step = size * max(1, GATHERED_ROWS // size)
         starts = range(0, self.n_rows, step)
         places = [self._place(min(step, self.n_rows)) for _ in starts[:2]]
         share = self.weight_sum / self.n_rows
+        whole = share * size
+        batch = self._like(self.X, self.labels, self.weight)
 
         def gather(i: int) -> "ArrayRows":
             return self._take(order[starts[i] : starts[i] + step], places[i % 2])
@@ -241,8 +248,12 @@ class ArrayRows:
                 if i + 1 < len(starts):
                     coming = pool.submit(gather, i + 1)
                 for first in range(0, gathered.n_rows, size):
-                    batch = gathered._part(slice(first, first + size))
-                    batch.weight_sum = share * batch.n_rows
+                    part = slice(first, first + size)
+                    batch.X, batch.labels = gathered.X[part], gathered.labels[part]
+                    if gathered.weight is not None:
+                        batch.weight = gathered.weight[part]
+                    batch.n_rows = batch.X.shape[0]
+                    batch.weight_sum = whole if batch.n_rows == size else share * batch.n_rows
                     yield batch
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
@@ -257,16 +268,8 @@ class ArrayRows:
         """Copies of some rows, in `place` if given; `weight_sum` is left to the caller."""
         if place is None:
             place = self._place(len(index))
-        X, target, weight = (
-            _taken(part, where, index) for part, where in zip(self._parts(), place, strict=True)
-        )
-        if self.side is None:
-            return self._like(X, target, weight, None)
-        return self._like(X, (1 - target) / 2, weight, target)
-
-    def _parts(self) -> "_Place":
-        """What rows consist of; of `side` and y one is enough, as each gives the other."""
-        return self.X, self.y if self.side is None else self.side, self.weight
+        parts = zip((self.X, self.labels, self.weight), place, strict=True)
+        return self._like(*(_taken(part, where, index) for part, where in parts))
 
     def _place(self, n_rows: int) -> "_Place":
         """Memory for copies of so many rows."""
@@ -274,18 +277,12 @@ class ArrayRows:
             np.empty((n_rows, *part.shape[1:]), part.dtype)
             if isinstance(part, np.ndarray)
             else None
-            for part in self._parts()
+            for part in (self.X, self.labels, self.weight)
         )
 
-    def _part(self, part: slice) -> "ArrayRows":
-        """Consecutive rows, as views; `weight_sum` is left to the caller."""
-        weight = None if self.weight is None else self.weight[part]
-        side = None if self.side is None else self.side[part]
-        return self._like(self.X[part], self.y[part], weight, side)
-
-    def _like(self, X: Any, y: Any, weight: Array | None, side: Array | None) -> "ArrayRows":
-        rows = object.__new__(ArrayRows)  # a mini-batch is too short for __init__'s checks
-        rows.X, rows.y, rows.weight, rows.side = X, y, weight, side
+    def _like(self, X: Any, labels: Array, weight: Array | None) -> "ArrayRows":
+        rows = object.__new__(ArrayRows)  # what __init__ finds out is known
+        rows.X, rows.labels, rows.weight, rows.signed = X, labels, weight, self.signed
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
         rows.y_of, rows.weight_of = self.y_of, self.weight_of
         rows.crew, rows.room = self.crew, self.room
@@ -294,8 +291,8 @@ class ArrayRows:
 
     def columns(self, index: Array) -> "ArrayRows":
         """The same rows with the targets and weights of some of the bank's neurons."""
-        rows = self._like(self.X, self.y, self.weight, self.side)
-        rows.y_of = _narrowed(self.y, self.y_of, index)
+        rows = self._like(self.X, self.labels, self.weight)
+        rows.y_of = _narrowed(self.labels, self.y_of, index)
         rows.weight_of = _narrowed(self.weight, self.weight_of, index)
         rows.weight_sum = self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index]
         return rows
@@ -335,12 +332,6 @@ def _taken(part: Any, place: Array | None, index: Array) -> Any:
 
 def _as_columns(values: Array) -> Array:
     return values[:, np.newaxis] if values.ndim == 1 else values
-
-
-def _side(y: Array) -> Array | None:
-    """1 - 2y where every y is 0 or 1, else None."""
-    side = 1 - 2 * y
-    return side if (np.abs(side) == 1).all() else None
 
 
 def _chosen(values: Array, columns: Array, room: dict[str, Array], name: str) -> Array:
