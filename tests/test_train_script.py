@@ -305,15 +305,16 @@ def test_interrupted_while_drawing(place, monkeypatch, capsys):
 
 def test_ctrl_c_stops_training_and_reports(tmp_path):
     options = ["--optimizer", "gradient_descent", "--epochs", "100000000", "--tol", "0"]
+    # a shell's background job, and all it starts, ignores the signal
+    answer = signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
         [sys.executable, SCRIPT, *options],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell's background job, and all it starts, ignores the signal
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    signal.signal(signal.SIGINT, answer)
     try:
         while not process.stdout.readline().startswith("Training"):
             assert process.poll() is None

@@ -21,8 +21,7 @@ from trainer.callbacks import FitNotifier
 from trainer.neuron import LogisticNeuron
 from trainer.objective import Objective
 from trainer.optimizers.auto import LARGEST_BANK, Auto
-from trainer.optimizers.lbfgs import LBFGS, inverse_of_definite
-from trainer.optimizers.newton import MOST_NEGATIVE
+from trainer.optimizers.lbfgs import LBFGS, inverse_made_definite, inverse_of_definite
 from trainer.rows import ArrayRows
 from trainer.search import search
 from trainer.targets import is_soft
@@ -352,19 +351,10 @@ class _Curvature:
         for k, H in enumerate(np.moveaxis(hessians, -1, 0)):
             inverse = inverse_of_definite(H)
             if inverse is None:
-                inverse = self._inverse_made_definite(H, neurons[[k]])
+                gram = self.objective.columns(neurons[[k]]).gram()
+                inverse = inverse_made_definite(H, gram[..., 0])
             inverses[..., k] = inverse
         return inverses
-
-    def _inverse_made_definite(self, H: Array, neuron: Array) -> Array | None:
-        """Inverse of the neuron's H plus as little of its Gram matrix as it takes."""
-        gram = self.objective.columns(neuron).gram()[..., 0]
-        gram += np.diag(np.where(np.diag(gram) > 0, 1e-8 * np.diag(gram), 1))
-        for share in (1e-8, 1e-4, 1e-2, MOST_NEGATIVE, 1.0):
-            inverse = inverse_of_definite(H + share * gram)
-            if inverse is not None:
-                break
-        return inverse
 
 
 def _sampled(objective: Objective, seed: int) -> Objective:

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.optimizers.base import Array, Objective, State
-from trainer.optimizers.lbfgs import LBFGS, LBFGSState, inverse_of_definite
-from trainer.optimizers.newton import MOST_NEGATIVE, Newton, NewtonState
+from trainer.optimizers.lbfgs import (
+    LBFGS,
+    LBFGSState,
+    inverse_made_definite,
+    inverse_of_definite,
+)
+from trainer.optimizers.newton import Newton, NewtonState
 
 LARGEST_HESSIAN = 1500
 """Up to this many parameters a Hessian is formed and inverted."""
@@ -68,7 +73,7 @@ class Auto:
             H, G = solved.hessian[..., k], solved.gram[..., k]
             found = inverse_of_definite(H + 1e-10 * G)
             if found is None:
-                found = inverse_of_definite(H + MOST_NEGATIVE * G)
+                found = inverse_made_definite(H, G)
             inverse[..., k] = found
         return LBFGS(inverse=inverse).init(objective, theta)
 

@@ -8,6 +8,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from trainer.optimizers.base import Array, Objective, State
 from trainer.optimizers.line_search import Trial, satisfied, strong_wolfe
+from trainer.optimizers.newton import MOST_NEGATIVE
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,15 @@ def inverse_of_definite(matrix: Array) -> Array | None:
     inverse = inverse + inverse.T
     np.einsum("ii->i", inverse)[:] /= 2
     return inverse
+
+
+def inverse_made_definite(hessian: Array, gram: Array) -> Array:
+    """Inverse of a Hessian plus as little of the Gram matrix as makes it definite."""
+    diagonal = np.einsum("ii->i", gram)
+    metric = gram + np.diag(np.where(diagonal > 0, 1e-8 * diagonal, 1))
+    shares = (1e-8, 1e-4, 1e-2, MOST_NEGATIVE, 1.0)
+    inverses = (inverse_of_definite(hessian + share * metric) for share in shares)
+    return next(inverse for inverse in inverses if inverse is not None)
 
 
 def _has_pairs(state: LBFGSState) -> Array:
