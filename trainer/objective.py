@@ -161,8 +161,8 @@ class Objective:
         return part
 
     def _with_penalty(self, cost_sums: Array, theta: Array) -> Array:
-        penalty = self.alpha * np.sum(theta[:-1] ** 2, axis=0) / 2
-        return cost_sums / self.rows.weight_sum + penalty
+        squares = np.add.reduce(theta[:-1] ** 2, axis=0)
+        return cost_sums / self.rows.weight_sum + self.alpha * squares / 2
 
     def _derivative(self, sums: Array, direction: Array) -> Array:
         sums /= self.rows.weight_sum

@@ -251,9 +251,13 @@ class _Run:
 
         judged = history.cost if self.patience is None else history.validation_cost
         improved = judged[-1] < self.best_score
-        self.best_score = np.where(improved, judged[-1], self.best_score)
-        self.best_theta = np.where(improved, self.theta, self.best_theta)
-        self.best_iter = np.where(improved, self.n_iter, self.best_iter)
+        if improved.all():
+            self.best_score, self.best_theta = judged[-1], self.theta
+            self.best_iter = np.full(len(improved), self.n_iter)
+        else:
+            self.best_score = np.where(improved, judged[-1], self.best_score)
+            self.best_theta = np.where(improved, self.theta, self.best_theta)
+            self.best_iter = np.where(improved, self.n_iter, self.best_iter)
 
     def _append(self, entries: list[Array], values: Array) -> None:
         entries.append(self._filled_in(entries[-1], values) if entries else values)

@@ -84,7 +84,6 @@ class Newton:
             lengths.append(float(s @ G @ s) ** 0.5)
         theta = state.theta + steps
         J, gradient, hessian = objective.value_gradient_hessian(theta)
-        flatter = np.abs(gradient).max(axis=0) < np.abs(state.gradient).max(axis=0)
 
         noise = objective.rounding
         accepted, stalled, radii = np.ones(len(J), dtype=bool), [], []
@@ -92,7 +91,8 @@ class Newton:
             zip(state.J.tolist(), J.tolist(), state.radius.tolist(), strict=True)
         ):
             if predicted[k] <= noise * before:  # J cannot tell any more; its slope can
-                accepted[k] = flatter[k] and after <= before + noise * before
+                flatter = np.abs(gradient[:, k]).max() < np.abs(state.gradient[:, k]).max()
+                accepted[k] = flatter and after <= before + noise * before
             else:
                 ratio = (before - after) / predicted[k]
                 accepted[k] = ratio > 1e-4
