@@ -135,6 +135,22 @@ def test_certificate_of_many_rows_is_a_samples(monkeypatch, cancer):
     )
 
 
+@pytest.mark.parametrize("largest", [0, 500])
+def test_a_samples_negative_curvature_is_checked_on_all_rows(monkeypatch, largest):
+    monkeypatch.setattr("trainer.certificate.SAMPLE_ROWS", 20)
+    monkeypatch.setattr("trainer.certificate.LARGEST_HESSIAN", largest)
+    X, y = np.random.default_rng(1).random((400, 6)), np.ones(400)
+    y[np.random.default_rng(0).choice(400, 20, replace=False, shuffle=False)] = 0  # the sample
+    theta = np.append(np.zeros(6), 1.5)[:, np.newaxis]
+    objective = Objective(ArrayRows(X, y), 1e-3)
+    sampled = objective.sample(np.random.default_rng(0), 20).value_gradient_hessian(theta)[2]
+    whole = objective.value_gradient_hessian(theta)[2]
+    assert np.linalg.eigvalsh(sampled[..., 0])[0] < -0.01
+    found = certify(objective, theta, 1e-9)
+    assert found.kind == "minimum"
+    assert found.smallest_curvature >= np.linalg.eigvalsh(whole[..., 0])[0] > 0
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared tables are not here")
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_agaricus_is_separable(solver):

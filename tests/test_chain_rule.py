@@ -210,8 +210,8 @@ def test_curvature_kernels_are_the_lesson(block_and_bank):
     np.testing.assert_allclose(squares, (block.weight * response**2).sum(axis=0), rtol=1e-12)
     (gram,) = kernels.gram_product_sums(block, direction)
     np.testing.assert_allclose(gram, X1.T @ (block.weight * response), rtol=1e-11)
-    (norms,) = kernels.squared_norm_sums(block)
-    np.testing.assert_allclose(norms, (block.weight * (X1**2).sum(1)[:, None]).sum(0), rtol=1e-12)
+    (squares,) = kernels.squared_column_sums(block)
+    np.testing.assert_allclose(squares[:, 0], (block.weight * X1**2).sum(axis=0), rtol=1e-12)
 
 
 def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):

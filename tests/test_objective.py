@@ -117,6 +117,15 @@ def test_weights_are_repeated_rows():
     )
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mean_square_columns_are_the_diagonal_of_the_gram_matrix(sparse, weighted):
+    X, y, weight, _, alpha = problem(weighted=weighted)
+    objective = Objective(ArrayRows(csr_array(X) if sparse else X, y, weight), alpha)
+    expected = np.einsum("iik->ik", objective.gram())
+    np.testing.assert_allclose(objective.mean_square_columns(), expected, rtol=1e-12)
+
+
 def test_float32_answers_to_its_precision():
     X, y, weight, theta, alpha = problem(n=5000)
     J, dJ = Objective(ArrayRows(X, y, weight), alpha).value_and_gradient(theta)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_moons
 from sklearn.preprocessing import StandardScaler
@@ -91,6 +92,20 @@ def test_a_bank_is_its_neurons_one_by_one(optimizer):
         stops.add(bank.terminations[k].n_iter)
     if optimizer == "lbfgs":
         assert len(stops) > 1  # neurons that finish early do leave
+
+
+@pytest.mark.parametrize("kept", [np.asarray, csr_array])
+def test_lbfgs_does_not_mind_the_features_scales(kept):
+    X, y, _ = data("breast_cancer")
+    scales = 10.0 ** np.random.default_rng(0).integers(-4, 5, X.shape[1])
+    costs = []
+    for Z in (X, X * scales):
+        objective = Objective(ArrayRows(kept(Z), y))
+        start = np.zeros((X.shape[1] + 1, 1))
+        result = train(objective, OPTIMIZERS["lbfgs"](), start, max_iter=30, tol=0)
+        costs.append(np.concatenate(result.history.cost))
+    assert costs[0][-1] < 0.01 < costs[0][5]
+    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-6)
 
 
 def test_auto_learning_rate_never_lets_the_cost_rise():

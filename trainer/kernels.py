@@ -104,11 +104,15 @@ def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
     return (_sum_over_rows(block, response * response),)
 
 
-def squared_norm_sums(block: Block) -> tuple[Array]:
-    """Σ weight·‖dz/dθ‖² over the block's rows, (1,) or (K,)."""
-    squares = block.X.multiply(block.X) if hasattr(block.X, "multiply") else block.X**2
-    norms = np.asarray(squares.sum(axis=1, dtype=np.float64)).reshape(-1, 1) + 1
-    return (_sum_over_rows(block, norms),)
+def squared_column_sums(block: Block) -> tuple[Array]:
+    """Σ weight·(dz/dθ)² over the block's rows, (d + 1, 1 or K)."""
+    X = block.X
+    weight = np.ones((X.shape[0], 1), X.dtype) if block.weight is None else block.weight
+    squares = X**2 if isinstance(X, np.ndarray) else _like(X, X.data**2)
+    sums = np.empty((X.shape[1] + 1, weight.shape[1]))
+    sums[:-1] = squares.T @ weight
+    sums[-1] = np.add.reduce(weight, axis=0)
+    return (sums,)
 
 
 def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
@@ -197,6 +201,11 @@ def _sigmoid_pair_in_place(block: Block, zs: Array) -> tuple[Array, Array]:
     np.reciprocal(zs, out=zs)
     sigma *= zs
     return sigma, zs
+
+
+def _like(X: Any, data: Array) -> Any:
+    """A sparse matrix with other numbers in X's places, which it shares."""
+    return type(X)((data, X.indices, X.indptr), shape=X.shape)
 
 
 def _sum_over_rows(block: Block, values: Array) -> Array:

@@ -94,7 +94,7 @@ class Objective:
 
         As d²l/dz² <= 0.154059 for every row, it is 0.154059 · mean (dz/dθ·s)² + alpha ‖s_w‖².
         """
-        penalty = self.alpha * np.sum(direction[:-1] ** 2, axis=0)
+        penalty = self.alpha * np.vecdot(direction[:-1].T, direction[:-1].T)
         return MAX_CURVATURE * self.mean_square_response(direction) + penalty
 
     def mean_square_response(self, direction: Array) -> Array:
@@ -137,7 +137,12 @@ class Objective:
 
     def mean_square_row(self) -> Array:
         """Mean of ‖x̃‖² over the rows, (1,) or (K,)."""
-        (squares,) = self.rows.map_sum(kernels.squared_norm_sums)
+        squares: Array = self.mean_square_columns().sum(axis=0)
+        return squares
+
+    def mean_square_columns(self) -> Array:
+        """Mean of each column's x̃² over the rows (d + 1, 1 or K): the diagonal of `gram`."""
+        (squares,) = self.rows.map_sum(kernels.squared_column_sums)
         return squares / self.rows.weight_sum
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
@@ -161,7 +166,7 @@ class Objective:
         return part
 
     def _with_penalty(self, cost_sums: Array, theta: Array) -> Array:
-        squares = np.add.reduce(theta[:-1] ** 2, axis=0)
+        squares = np.vecdot(theta[:-1].T, theta[:-1].T)
         return cost_sums / self.rows.weight_sum + self.alpha * squares / 2
 
     def _derivative(self, sums: Array, direction: Array) -> Array:

@@ -61,7 +61,8 @@ class Termination:
     at_minimum : bool
         False at a saddle, which has no slope either.
     smallest_curvature : float
-        Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle.
+        Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle; see
+        `trainer.certificate`.
     mean_slope : float
         Mean of σ(1 - σ): 1/4 for a neuron at rest, near 0 for a saturated one.
     n_starts, n_agreeing : int

@@ -10,6 +10,9 @@ from trainer.optimizers.base import Array, Objective, State
 from trainer.optimizers.line_search import Trial, satisfied, strong_wolfe
 from trainer.optimizers.newton import MOST_NEGATIVE
 
+SAME_SCALE = 10
+"""Curvatures along the features that are no further apart are not worth a preconditioner."""
+
 
 @dataclass(frozen=True)
 class LBFGSState(State):
@@ -21,8 +24,8 @@ class LBFGSState(State):
     pairs: tuple[tuple[Array, Array, Array], ...]
     scale: Array
     """Length of the inverse Hessian before any pair, sᵀy/yᵀP⁻¹y of the newest, (K,)."""
-    inverse: Array | None
-    """P⁻¹ of a preconditioner P, (d + 1, d + 1, K); None for none."""
+    inverse: Array
+    """P⁻¹ of the preconditioner, (d + 1, d + 1, K), or its diagonal, (d + 1, K)."""
     flattest: Array
     """Smallest gradient norm seen, (K,)."""
     idle: Array
@@ -43,7 +46,8 @@ class LBFGS:
         Idle iterations, lost in rounding, after which a neuron counts as stalled.
     inverse : array of shape (d + 1, d + 1, K), optional
         Inverse of a preconditioner for each neuron: something like the Hessian at the
-        minimum.
+        minimum. None takes the diagonal of the Hessian at rest where the features are of
+        different scales.
 
     References
     ----------
@@ -62,13 +66,14 @@ class LBFGS:
         far enough to matter, never far out into saturation.
         """
         J, gradient = objective.value_and_gradient(theta)
+        inverse = _inverse_diagonal(objective, len(J)) if self.inverse is None else self.inverse
         return LBFGSState(
             theta=theta,
             J=J,
             gradient=gradient,
             pairs=(),
-            scale=_safe_scale(objective, gradient) if self.inverse is None else np.ones(len(J)),
-            inverse=self.inverse,
+            scale=_first_scale(objective, inverse, gradient),
+            inverse=inverse,
             flattest=np.linalg.norm(gradient, axis=0),
             idle=np.zeros(len(J), dtype=int),
             stalled=np.zeros(len(J), dtype=bool),
@@ -77,12 +82,12 @@ class LBFGS:
     def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
         """State after one line search."""
         direction = -self._inverse_hessian_product(state)
-        slope = np.sum(direction * state.gradient, axis=0)
+        slope = np.vecdot(direction.T, state.gradient.T)
         theta, J, gradient, moved = _search(objective, state, direction, slope)
 
         s, y = theta - state.theta, gradient - state.gradient
-        curvature = np.sum(s * y, axis=0)
-        square = np.sum(y * _preconditioned(state.inverse, y), axis=0)
+        curvature = np.vecdot(s.T, y.T)
+        square = np.vecdot(y.T, _preconditioned(state.inverse, y).T)
         useful = moved & (curvature > np.finfo(float).eps * square)
         inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=useful)
         scale = np.divide(curvature, square, out=state.scale.copy(), where=useful)
@@ -98,8 +103,7 @@ class LBFGS:
         stalled = (idle >= self.patience) | (failed & ~_has_pairs(state))
         if failed.any():
             pairs = tuple((s, y, np.where(failed, 0.0, inverse)) for s, y, inverse in pairs)
-            first = 1.0 if state.inverse is not None else _safe_scale(objective, gradient)
-            scale = np.where(failed, first, scale)
+            scale = np.where(failed, _first_scale(objective, state.inverse, gradient), scale)
         flattest = np.minimum(norm, state.flattest)
         return LBFGSState(theta, J, gradient, pairs, scale, state.inverse, flattest, idle, stalled)
 
@@ -108,19 +112,19 @@ class LBFGS:
         product = state.gradient.copy()
         weights = []
         for s, y, inverse in reversed(state.pairs):
-            weight = inverse * np.sum(s * product, axis=0)
+            weight = inverse * np.vecdot(s.T, product.T)
             product -= weight * y
             weights.append(weight)
         product = state.scale * _preconditioned(state.inverse, product)
         for (s, y, inverse), weight in zip(state.pairs, reversed(weights), strict=True):
-            product += s * (weight - inverse * np.sum(y * product, axis=0))
+            product += s * (weight - inverse * np.vecdot(y.T, product.T))
         return product
 
 
-def _preconditioned(inverse: Array | None, b: Array) -> Array:
+def _preconditioned(inverse: Array, b: Array) -> Array:
     """P⁻¹ b for every neuron."""
-    if inverse is None:
-        return b
+    if inverse.ndim == 2:
+        return inverse * b
     return np.matmul(inverse.T, b.T[..., np.newaxis])[..., 0].T
 
 
@@ -151,11 +155,30 @@ def _has_pairs(state: LBFGSState) -> Array:
     return counts
 
 
-def _safe_scale(objective: Objective, gradient: Array) -> Array:
-    """Step along -gradient that the bound on J's curvature proves to lower J."""
-    bound = objective.curvature_bound(gradient)
-    square = np.sum(gradient**2, axis=0)
-    return np.divide(square, bound, out=np.ones_like(bound), where=bound > 0)
+def _inverse_diagonal(objective: Objective, n_neurons: int) -> Array:
+    """Inverse of the diagonal of d²J/dθ² at rest, where every d²l/dz² is 1/8, (d + 1, K).
+
+    Ones where the features are of much the same scale: the steps of a diagonal that hardly
+    varies leave the span of the rows, which holds the minimum's weights, for no gain.
+    """
+    diagonal = objective.mean_square_columns() / 8 + np.zeros(n_neurons)
+    diagonal[:-1] += objective.alpha
+    empty = diagonal == 0
+    varies = diagonal.max(axis=0) > SAME_SCALE * np.where(empty, np.inf, diagonal).min(axis=0)
+    return np.where(varies & ~empty, 1 / np.where(empty, 1, diagonal), 1.0)
+
+
+def _first_scale(objective: Objective, inverse: Array, gradient: Array) -> Array:
+    """Length of a step along -P⁻¹ dJ/dθ: 1 for a whole P⁻¹.
+
+    For a diagonal one as far as the bound on J's curvature proves that J is lower there.
+    """
+    if inverse.ndim == 3:
+        return np.ones(gradient.shape[1])
+    direction = inverse * gradient
+    slope = np.vecdot(gradient.T, direction.T)
+    bound = objective.curvature_bound(direction)
+    return np.divide(slope, bound, out=np.ones_like(bound), where=bound > 0)
 
 
 def _search(
@@ -174,7 +197,7 @@ def _search(
         theta[:, index] = state.theta[:, index] + steps[index] * direction[:, index]
         part = objective if len(index) == len(J) else objective.columns(index)
         J[index], gradient[:, index] = part.value_and_gradient(theta[:, index])
-        slopes = np.sum(gradient[:, index] * direction[:, index], axis=0)
+        slopes = np.vecdot(gradient[:, index].T, direction[:, index].T)
         if is_first:  # the full step is good most often, and so many neurons judged fast
             is_first = False
             noise = objective.rounding * state.J[index]

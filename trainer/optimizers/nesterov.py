@@ -38,7 +38,7 @@ class Nesterov(UpdateRule):
         t_next = (1 + np.sqrt(1 + 4 * t**2)) / 2
         beta = (t - 1) / t_next
         if self.batch_size is None:
-            uphill = np.sum(gradient * move, axis=0) > 0
+            uphill = np.vecdot(gradient.T, move.T) > 0
             beta = np.where(uphill, 0.0, beta)
             t_next = np.where(uphill, 1.0, t_next)
         else:
