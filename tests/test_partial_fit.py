@@ -48,17 +48,38 @@ class HandAdam:
         return theta - self.rate * m / (np.sqrt(v) + 1e-8)
 
 
-def descend(rate):
-    return lambda theta, g: theta - rate * g
+class HandDescent:
+    """Gradient descent."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, theta, g):
+        return theta - self.rate * g
 
 
 def theta_of(model):
     return np.column_stack([model.coef_, model.intercept_])
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "by_hand"), [("gradient_descent", HandDescent), ("adam", HandAdam)]
+)
+def test_a_learning_rate_set_between_calls_counts(optimizer, by_hand):
+    model = LogisticNeuron(optimizer=optimizer, learning_rate=0.3, alpha=ALPHA)
+    rule, theta = by_hand(0.3), np.zeros(4)
+    for i, (X, y) in enumerate(chunks(2)):
+        if i == 1:
+            model.set_params(learning_rate=0.1)
+            rule.rate = 0.1
+        model.partial_fit(X, y, classes=[0, 1])
+        theta = rule(theta, slope(theta, X, y == 1))
+        np.testing.assert_allclose(theta_of(model)[0], theta, rtol=1e-9)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(
-    ("optimizer", "by_hand"), [("gradient_descent", descend), ("adam", HandAdam)]
+    ("optimizer", "by_hand"), [("gradient_descent", HandDescent), ("adam", HandAdam)]
 )
 def test_every_call_is_one_update_by_hand(optimizer, by_hand, n_classes):
     model = LogisticNeuron(optimizer=optimizer, learning_rate=0.3, alpha=ALPHA)

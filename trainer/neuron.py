@@ -145,7 +145,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
 
     classes_: Array
     loss_curve_: Array
-    _rule_state: tuple[str, dict[str, Any]] | None
+    _rule_state: tuple[str, Any, dict[str, Any]] | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "optimizer": [StrOptions(set(OPTIMIZERS))],
@@ -285,9 +285,9 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train a little more on some rows: one update, or with `batch_size` one epoch.
 
-        The update rule's memory and step length are kept from call to call; after `fit`
-        the first call goes on from its parameters with a fresh memory, and the history
-        begins anew. For update rules only, as a solver needs all rows at once.
+        The update rule's memory and step length are kept from call to call, unless another
+        `learning_rate` is set; after `fit` the first call goes on from its parameters with a
+        fresh memory and history. For update rules only, as a solver needs all rows at once.
 
         Parameters
         ----------
@@ -323,11 +323,12 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
         objective = self._objective(X, target, weight)
         theta = self._initial_theta(X.shape[1], n_neurons, go_on=not is_first)
         state = rule.init(objective, theta)
-        before, kept = getattr(self, "_rule_state", None) or ("", {})
+        before, given, kept = getattr(self, "_rule_state", None) or ("", None, {})
         costs: Any = [state.J.mean()]
         slopes: Any = [np.abs(state.gradient).max()]
         if before == self.optimizer:
-            state = replace(state, **kept)
+            fresh = {} if given == self.learning_rate else {"rate": state.rate}
+            state = replace(state, **{**kept, **fresh})
             costs, slopes = self._history["cost"], self._history["gradient_max"]
         else:  # what a fit told of its end no longer holds
             for name in ("termination_", "terminations_", "validation_curve_"):
@@ -341,7 +342,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
                 f"{state.J.max():.3g}; choose a smaller learning_rate, or 'auto'"
             )
         kept = {name: getattr(state, name) for name in ("rate", "memory", "n_steps")}
-        self._rule_state = (self.optimizer, kept)
+        self._rule_state = (self.optimizer, self.learning_rate, kept)
         self.__dict__.update(self._parameters(state.theta, X.dtype), n_iter_=state.n_steps)
         self.loss_curve_ = np.append(costs, state.J.mean())
         self._history = {
