@@ -185,3 +185,28 @@ def test_neurons_that_share_weights_are_themselves(monkeypatch, shuffled):
         expected = Objective(rows, alpha[k % 3]).value_gradient_hessian(theta[:, [k]])
         for got, wanted in zip((J, dJ, d2J), expected, strict=True):
             np.testing.assert_allclose(got[..., [k]], wanted, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_threads_that_take_some_of_the_neurons_each_find_the_same(monkeypatch, shared):
+    X, y, weight, theta, alpha = problem(K=5)
+    of = np.array([0, 1, 1, 2, 0]) if shared else None
+    objective = Objective(ArrayRows(X, y, weight, of, of), alpha)
+    alone = objective.value_gradient_hessian(theta)
+    used = []
+    monkeypatch.setattr(rows_module, "N_THREADS", 3)
+    monkeypatch.setattr(rows_module, "LARGE_BLOCK", 1)
+    monkeypatch.setattr(ArrayRows, "_of_neurons", noted(ArrayRows._of_neurons, used))
+    objective = Objective(ArrayRows(X, y, weight, of, of), alpha)
+    together = objective.value_gradient_hessian(theta)
+    assert len(used) == 3
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-15)
+
+
+def noted(function, calls):
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call

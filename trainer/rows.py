@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,9 @@ N_THREADS = cpu_count()
 
 MANY_NEURONS = 8
 """From so many on a bank is large."""
+
+LARGE_BLOCK = 2**21
+"""From so many rows × columns × neurons on they are worth a second thread."""
 
 GATHERED_ROWS = 2**15
 """Rows copied together, in random order, to be dealt out as mini-batches."""
@@ -112,7 +116,7 @@ class ArrayRows:
         self.is_sparse = not isinstance(X, np.ndarray)
         self.n_read = [0]
         self.crew: list[ThreadPoolExecutor] = []
-        self.room: dict[str, Array] = {}
+        self.rooms: list[dict[str, Array]] = [{} for _ in range(N_THREADS)]
         y = _as_columns(y)
         signs = 1 - 2 * y
         self.signed = bool((np.abs(signs) == 1).all())
@@ -127,20 +131,31 @@ class ArrayRows:
         self.n_read[0] += self.n_rows
         n_neurons = args[0].shape[1] if args else 1
         size = self._block_rows(n_neurons)
-        if size >= self.n_rows or self.is_sparse:
-            # sparse rows are read but once either way, and cutting them out copies them
-            return kernel(self._block(None, self.room), *args)
-        starts = range(0, self.n_rows, size)
-        if not self._is_shared(n_neurons):
-            return self._add_blocks(kernel, args, starts)
-        shares = [
-            starts[i * len(starts) // N_THREADS : (i + 1) * len(starts) // N_THREADS]
-            for i in range(N_THREADS)
-        ]
+        if size < self.n_rows and not self.is_sparse:
+            starts = range(0, self.n_rows, size)
+            if not self._shares_rows(n_neurons):
+                return self._add_blocks(kernel, args, starts, self.rooms[0])
+            ends = [i * len(starts) // N_THREADS for i in range(N_THREADS + 1)]
+            tasks = [(kernel, args, starts[a:b]) for a, b in pairwise(ends)]
+            return _add(self._in_threads(n_neurons, ArrayRows._add_blocks, tasks))
+        # sparse rows are read but once either way, and cutting them out copies them
+        if not self._shares_neurons(n_neurons):
+            return kernel(self._block(None, self.rooms[0]), *args)
+        parts = np.array_split(np.arange(n_neurons), N_THREADS)
+        found = self._in_threads(
+            n_neurons, ArrayRows._of_neurons, [(kernel, args, part) for part in parts]
+        )
+        return tuple(np.concatenate(sums, axis=-1) for sums in zip(*found, strict=True))
+
+    def _in_threads(self, n_neurons: int, work: Callable[..., Any], tasks: list[Any]) -> list[Any]:
+        """Results of the tasks: the first is done here, each other by a thread of its own."""
         with self.at_work(n_neurons) as pool:
-            others = [pool.submit(self._add_blocks, kernel, args, share) for share in shares[1:]]
-            first = self._add_blocks(kernel, args, shares[0])
-            return _add([first, *(other.result() for other in others)])
+            others = [
+                pool.submit(work, self, *task, room)
+                for task, room in zip(tasks[1:], self.rooms[1:], strict=True)
+            ]
+            first = work(self, *tasks[0], self.rooms[0])
+            return [first, *(other.result() for other in others)]
 
     @contextmanager
     def at_work(self, n_neurons: int) -> Iterator[Any]:
@@ -150,7 +165,7 @@ class ArrayRows:
         each call, on the cores that the blocks are worked on. So it does for a large bank on
         few rows, whose products are too small to share.
         """
-        shared = self._is_shared(n_neurons)
+        shared = self._shares_rows(n_neurons) or self._shares_neurons(n_neurons)
         if self.crew or not (shared or n_neurons > MANY_NEURONS):
             yield self.crew[0] if self.crew else None
         elif not shared:
@@ -168,16 +183,27 @@ class ArrayRows:
         row_bytes = self.dtype.itemsize * (self.n_features + 4 * n_neurons)
         return max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
 
-    def _is_shared(self, n_neurons: int) -> bool:
+    def _shares_rows(self, n_neurons: int) -> bool:
         """Whether there are blocks enough for threads to share."""
         return not self.is_sparse and self.n_rows > 2 * N_THREADS * self._block_rows(n_neurons)
 
+    def _shares_neurons(self, n_neurons: int) -> bool:
+        """Whether one block is work enough for threads that take some of the neurons each."""
+        size = self.n_rows * self.n_features * n_neurons
+        return not self.is_sparse and n_neurons >= N_THREADS > 1 and size >= LARGE_BLOCK
+
+    def _of_neurons(
+        self, kernel: Kernel, args: tuple[Array, ...], neurons: Array, room: dict[str, Array]
+    ) -> tuple[Array, ...]:
+        """What the kernel finds for some of the neurons in one block of all rows."""
+        block = self.columns(neurons)._block(None, room)
+        return kernel(block, *(values[:, neurons] for values in args))
+
     def _add_blocks(
-        self, kernel: Kernel, args: tuple[Array, ...], starts: range
+        self, kernel: Kernel, args: tuple[Array, ...], starts: range, room: dict[str, Array]
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
         totals: tuple[Array, ...] = ()
-        room: dict[str, Array] = {}  # of this thread alone
         for start in starts:
             part = slice(start, start + starts.step)
             counting = self._counting(part) if args else None
@@ -285,7 +311,7 @@ class ArrayRows:
         rows.X, rows.labels, rows.weight, rows.signed = X, labels, weight, self.signed
         rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
         rows.y_of, rows.weight_of = self.y_of, self.weight_of
-        rows.crew, rows.room = self.crew, self.room
+        rows.crew, rows.rooms = self.crew, self.rooms
         rows.n_rows, rows.n_features = X.shape
         return rows
 
