@@ -1,5 +1,8 @@
 """J, dJ and d²J of a bank: by value, in blocks, one by one, weighted, sparse."""
 
+from threading import current_thread, main_thread
+from time import sleep
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -175,15 +178,19 @@ def test_neurons_that_share_weights_are_themselves(monkeypatch, shuffled):
     weight = np.zeros((3000, 3))
     weight[600:1500, 0] = weight[1200:, 1] = 1
     weight[600:2000, 2] = np.random.default_rng(2).random(1400)
+    weight[:300] = 1
     if shuffled:
         np.random.default_rng(3).shuffle(weight)
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)
     bank = Objective(ArrayRows(X, y[:, :2], weight, y_of, weight_of), alpha=np.tile(alpha[:3], 2))
-    J, dJ, d2J = bank.value_gradient_hessian(theta)
+    found = (*bank.value_gradient_hessian(theta), bank.gram(), bank.mean_square_columns())
     for k in range(6):
         rows = ArrayRows(X, y[:, y_of[k]], weight[:, weight_of[k]])
-        expected = Objective(rows, alpha[k % 3]).value_gradient_hessian(theta[:, [k]])
-        for got, wanted in zip((J, dJ, d2J), expected, strict=True):
+        one = Objective(rows, alpha[k % 3])
+        expected = (
+            *one.value_gradient_hessian(theta[:, [k]]), one.gram(), one.mean_square_columns()
+        )  # fmt: skip
+        for got, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(got[..., [k]], wanted, rtol=1e-11, atol=1e-15)
 
 
@@ -202,6 +209,25 @@ def test_threads_that_take_some_of_the_neurons_each_find_the_same(monkeypatch, s
     assert len(used) == 3
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-15)
+
+
+def test_an_interruption_waits_for_the_other_threads(monkeypatch):
+    X, y, _, theta, _ = problem(n=3000)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(rows_module, "N_THREADS", 2)
+    rows, done = ArrayRows(X, y), []
+
+    def kernel(block, theta):
+        if current_thread() is main_thread():
+            raise KeyboardInterrupt
+        sleep(0.01)
+        done.append(len(block.labels))
+        return (np.zeros(3),)
+
+    with rows.at_work(3):
+        with pytest.raises(KeyboardInterrupt):
+            rows.map_sum(kernel, theta)
+        assert sum(done) == 3000 - 6 * rows_module.FEWEST_ROWS
 
 
 def noted(function, calls):

@@ -6,7 +6,7 @@ knows how or where the rows are kept.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from itertools import pairwise
@@ -154,7 +154,11 @@ class ArrayRows:
                 pool.submit(work, self, *task, room)
                 for task, room in zip(tasks[1:], self.rooms[1:], strict=True)
             ]
-            first = work(self, *tasks[0], self.rooms[0])
+            try:
+                first = work(self, *tasks[0], self.rooms[0])
+            except BaseException:  # Ctrl-C among them: the others' rooms are soon used again
+                wait(others)
+                raise
             return [first, *(other.result() for other in others)]
 
     @contextmanager
@@ -325,12 +329,18 @@ class ArrayRows:
 
 
 def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
-    """Add sums to the first part's, in place and in order."""
-    totals = parts[0]
+    """Add sums to the first part's, in order, and in place where they are of one shape.
+
+    They are not where a block's rows weigh the same for all neurons, and another's do not.
+    """
+    totals = list(parts[0])
     for sums in parts[1:]:
-        for total, more in zip(totals, sums, strict=True):
-            total += more
-    return totals
+        for i, more in enumerate(sums):
+            if totals[i].shape == more.shape:
+                totals[i] += more
+            else:
+                totals[i] = totals[i] + more
+    return tuple(totals)
 
 
 def _spread(sums: Array, columns: Array, n_columns: int) -> Array:
