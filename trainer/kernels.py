@@ -111,7 +111,7 @@ def squared_column_sums(block: Block) -> tuple[Array]:
     squares = X**2 if isinstance(X, np.ndarray) else _like(X, X.data**2)
     sums = np.empty((X.shape[1] + 1, weight.shape[1]))
     sums[:-1] = squares.T @ weight
-    sums[-1] = np.add.reduce(weight, axis=0)
+    sums[-1] = np.add.reduce(weight, axis=0, dtype=np.float64)
     return (sums,)
 
 
