@@ -126,7 +126,8 @@ def heading(settings: Settings, caption: str, late: Sequence[str] = ()) -> str:
     lines = [
         f"{caption}. Load of the machine before the start: {LOAD:.1f}.",
         "Median (times this trainer's); below 1 × means that this trainer lost. Everyone in the "
-        "same process, in turns, warmed up, from rest, on the same arrays; gradients by one referee.",
+        "same process, in turns, warmed up, from rest, on the same arrays; gradients by one "
+        "referee.",
     ]
     missing = [f"{name} ({peer.package})" for name, peer in PEERS.items() if not peer.installed]
     if missing:
