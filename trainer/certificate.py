@@ -109,7 +109,7 @@ def _smallest_curvature(
         padded[:size] = vectors
         return objective.hessian_product(theta, padded)[:size]
 
-    diagonal = objective.mean_square_columns()[:size] / 8 + objective.alpha
+    diagonal = objective.diagonal_at_rest()[:size]
     diagonal[diagonal == 0] = 1
     start = np.random.default_rng(0).standard_normal((size, 1))
     with warnings.catch_warnings():  # that there is more to find

@@ -5,6 +5,7 @@ all of them at once, none is copied for a fold, and what the rows of one tell ab
 curvature serves them all.
 """
 
+from functools import cached_property
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -263,18 +264,18 @@ class _Bank:
         X, target, weight = self.X, self.target, self.weight
         size, A, F, C = X.shape[1] + 1, len(self.alphas), len(self.splits), self.n_neurons
         rows = ArrayRows(X, target, weight)
-        middle = Objective(rows, float(self.alphas[A // 2]), self.fit_intercept)
+        middle = float(self.alphas[A // 2])
+        sample = _sampled(Objective(rows, middle, self.fit_intercept), seed)
         first = search(
-            _sampled(middle, seed), Auto(seed=seed), np.zeros((size, C)),
+            sample, Auto(seed=seed), np.zeros((size, C)),
             n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip
 
         # the data's part of the curvature is measured at one penalty for all, then for every two
         every, one = np.arange(A * C), np.tile(np.arange(C), A)
         two = every // (2 * C) * 2 * C + one
-        rows = ArrayRows(X, target, weight, y_of=one if C > 1 else None)
-        path = _sampled(Objective(rows, np.repeat(self.alphas, C), self.fit_intercept), seed)
-        curvature, theta = _Curvature(path, F), np.tile(first, A)
+        path = Objective(sample.rows.columns(one), np.repeat(self.alphas, C), self.fit_intercept)
+        curvature, theta = _Curvature(path, F, seed), np.tile(first, A)
         inverses = curvature.inverses(every, theta, measured=one)
         theta = _descend(path, theta, curvature, inverses, max_iter, 100 * tol)
         self.path = theta.reshape(size, A, C)
@@ -289,7 +290,7 @@ class _Bank:
         theta = _descend(
             folds,
             theta[:, a * C + c],
-            _Curvature(_sampled(folds, seed), 1),
+            _Curvature(folds, 1, seed),
             None if inverses is None else inverses.T[a * C + c].T,
             max_iter,
             tol,
@@ -322,15 +323,20 @@ class _Bank:
 
 
 class _Curvature:
-    """Inverse Hessians of a bank's neurons.
+    """Inverse Hessians of a bank's neurons, on a sample where there are many rows.
 
     None where those of `n_times` as many neurons would take too much memory.
     """
 
-    def __init__(self, objective: Objective, n_times: int) -> None:
+    def __init__(self, objective: Objective, n_times: int, seed: int) -> None:
         size = objective.rows.n_features + 1
         self.is_small = size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
-        self.objective = objective
+        self.objective, self.seed = objective, seed
+
+    @cached_property
+    def sampled(self) -> Objective:
+        """Drawn when it is first asked for: most banks are trained without."""
+        return _sampled(self.objective, self.seed)
 
     def inverses(self, neurons: Array, theta: Array, measured: Array | None = None) -> Array | None:
         """Inverses (d + 1, d + 1, k) of d²J/dθ² of the `neurons` (k,) at their theta (d + 1, k).
@@ -342,7 +348,7 @@ class _Curvature:
         if measured is None:
             measured = neurons
         looked_at, where = np.unique(measured, return_inverse=True)
-        part = self.objective.columns(looked_at)
+        part = self.sampled.columns(looked_at)
         places = np.searchsorted(neurons, looked_at)
         hessians = part.value_gradient_hessian(theta[:, places])[2][..., where]
         alpha = self.objective.alpha
@@ -351,7 +357,7 @@ class _Curvature:
         for k, H in enumerate(np.moveaxis(hessians, -1, 0)):
             inverse = inverse_of_definite(H)
             if inverse is None:
-                gram = self.objective.columns(neurons[[k]]).gram()
+                gram = self.sampled.columns(neurons[[k]]).gram()
                 inverse = inverse_made_definite(H, gram[..., 0])
             inverses[..., k] = inverse
         return inverses

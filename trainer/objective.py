@@ -145,6 +145,12 @@ class Objective:
         (squares,) = self.rows.map_sum(kernels.squared_column_sums)
         return squares / self.rows.weight_sum
 
+    def diagonal_at_rest(self) -> Array:
+        """Diagonal of d²J/dθ² at θ = 0, where every d²l/dz² is 1/8, (d + 1, 1 or K)."""
+        diagonal = self.mean_square_columns() / 8 + np.zeros_like(self.alpha)
+        diagonal[:-1] += self.alpha
+        return diagonal
+
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
         """The same cost over small random batches that together hold every row once.
 

@@ -27,7 +27,7 @@ FEWEST_ROWS = 256
 """A block has so many rows at least, or calls would cost more than sums."""
 
 N_THREADS = cpu_count()
-"""Threads that share the blocks of a large set; each runs BLAS on its own core alone."""
+"""Threads that share large work, the calling one among them; each runs BLAS on its own core."""
 
 
 MANY_NEURONS = 8
@@ -163,7 +163,7 @@ class ArrayRows:
 
     @contextmanager
     def at_work(self, n_neurons: int) -> Iterator[Any]:
-        """Keep threads at hand, if the rows are many, for all that is done in the block.
+        """Keep threads at hand, if there is work to share, for all that is done in the block.
 
         BLAS runs on one core meanwhile: its own threads go on spinning for a while after
         each call, on the cores that the blocks are worked on. So it does for a large bank on
@@ -197,10 +197,15 @@ class ArrayRows:
         return not self.is_sparse and n_neurons >= N_THREADS > 1 and size >= LARGE_BLOCK
 
     def _of_neurons(
-        self, kernel: Kernel, args: tuple[Array, ...], neurons: Array, room: dict[str, Array]
+        self,
+        kernel: Kernel,
+        args: tuple[Array, ...],
+        neurons: Array,
+        room: dict[str, Array],
+        part: slice | None = None,
     ) -> tuple[Array, ...]:
-        """What the kernel finds for some of the neurons in one block of all rows."""
-        block = self.columns(neurons)._block(None, room)
+        """What the kernel finds for some of the neurons in one block, of all rows if not a part."""
+        block = self.columns(neurons)._block(part, room)
         return kernel(block, *(values[:, neurons] for values in args))
 
     def _add_blocks(
@@ -214,8 +219,7 @@ class ArrayRows:
             if counting is None:
                 sums = kernel(self._block(part, room), *args)
             else:
-                block = self.columns(counting)._block(part, room)
-                sums = kernel(block, *(values[:, counting] for values in args))
+                sums = self._of_neurons(kernel, args, counting, room, part)
                 sums = tuple(_spread(values, counting, args[0].shape[1]) for values in sums)
             totals = _add([totals, sums]) if totals else sums
         return totals

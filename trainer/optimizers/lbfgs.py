@@ -156,13 +156,12 @@ def _has_pairs(state: LBFGSState) -> Array:
 
 
 def _inverse_diagonal(objective: Objective, n_neurons: int) -> Array:
-    """Inverse of the diagonal of d²J/dθ² at rest, where every d²l/dz² is 1/8, (d + 1, K).
+    """Inverse of the diagonal of d²J/dθ² at rest, (d + 1, K).
 
     Ones where the features are of much the same scale: the steps of a diagonal that hardly
     varies leave the span of the rows, which holds the minimum's weights, for no gain.
     """
-    diagonal = objective.mean_square_columns() / 8 + np.zeros(n_neurons)
-    diagonal[:-1] += objective.alpha
+    diagonal = objective.diagonal_at_rest() + np.zeros(n_neurons)
     empty = diagonal == 0
     varies = diagonal.max(axis=0) > SAME_SCALE * np.where(empty, np.inf, diagonal).min(axis=0)
     return np.where(varies & ~empty, 1 / np.where(empty, 1, diagonal), 1.0)
