@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from trainer.objective import Objective
-from trainer.rows import ArrayRows
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))

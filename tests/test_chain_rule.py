@@ -8,8 +8,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from trainer import chain_rule as lesson
-from trainer import kernels
-from trainer.rows import Block
+from trainer.core import kernels
+from trainer.core.rows import Block
 
 LESSON = [
     # w, z, sigma, loss for x = 1, b = 0.3, y = 1

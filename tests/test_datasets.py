@@ -11,8 +11,8 @@ import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import datasets as toy
 
-from trainer.datasets import Dataset, list_datasets, load_dataset, make_preprocessor
-from trainer.tables import read_table
+from trainer import Dataset, list_datasets, load_dataset, make_preprocessor
+from trainer.datasets.tables import read_table
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "datasets"

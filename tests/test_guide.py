@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from trainer import LogisticNeuron, LogisticNeuronCV
-from trainer.training import MESSAGES
+from trainer.core.training import MESSAGES
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array, csr_matrix
 from scipy.stats import chi2, kstest
 
 from trainer import LogisticNeuron
-from trainer.holdout import held_out, row_keys
+from trainer.estimators.holdout import held_out, row_keys
 
 
 def problem(n=400, d=4, n_classes=2, seed=0):
@@ -63,7 +63,7 @@ def test_sparse_is_dense(kind):
 def test_blocks_are_the_whole(monkeypatch):
     X, y = problem()
     whole = row_keys(X, y, 0)
-    monkeypatch.setattr("trainer.holdout.BLOCK_ROWS", 37)
+    monkeypatch.setattr("trainer.estimators.holdout.BLOCK_ROWS", 37)
     np.testing.assert_array_equal(row_keys(X, y, 0), whole)
     np.testing.assert_array_equal(row_keys(csr_array(X), y, 0), whole)
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer, make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_starts import long_servedio
+from test_multistart import long_servedio
 
 from trainer import LogisticNeuron, chain_rule, check_gradient, cost_surface, trace
 from trainer.inspection.tracing import _runs

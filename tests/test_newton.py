@@ -7,12 +7,12 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 from sklearn.preprocessing import StandardScaler
 
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.core.training import train
 from trainer.optimizers import OPTIMIZERS, auto
 from trainer.optimizers.lbfgs import LBFGSState
 from trainer.optimizers.newton import MOST_NEGATIVE, NewtonState, trust_region_step
-from trainer.rows import ArrayRows
-from trainer.training import train
 
 SOLVERS = ["newton", "lbfgs", "auto"]
 

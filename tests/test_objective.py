@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from trainer import rows as rows_module
 from trainer.chain_rule import dl_dz
-from trainer.objective import Objective
-from trainer.rows import ArrayRows
+from trainer.core import rows as rows_module
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
 
 
 def problem(K=3, n=60, d=4, weighted=True):
@@ -141,7 +141,7 @@ def test_float32_answers_to_its_precision():
 
 @pytest.mark.parametrize("limit", [500, 1])
 def test_lipschitz_is_the_largest_eigenvalue_and_bounds_all_curvature(monkeypatch, limit):
-    monkeypatch.setattr("trainer.objective.EXACT_EIGENVALUE_LIMIT", limit)
+    monkeypatch.setattr("trainer.core.objective.EXACT_EIGENVALUE_LIMIT", limit)
     X, y, _, theta, _ = problem(K=1)
     objective = Objective(ArrayRows(X, y), 0.1)
     X1 = np.hstack([X, np.ones((len(X), 1))])

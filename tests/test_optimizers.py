@@ -10,11 +10,11 @@ from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_moons
 from sklearn.preprocessing import StandardScaler
 
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.core.training import train
 from trainer.optimizers import OPTIMIZERS, UpdateRule
 from trainer.optimizers.line_search import strong_wolfe
-from trainer.rows import ArrayRows
-from trainer.training import train
 
 PROBLEMS = {
     "breast_cancer": (load_breast_cancer(return_X_y=True), 1, 1e-2),

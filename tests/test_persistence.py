@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from trainer import LogisticNeuron, LogisticNeuronCV
-from trainer.datasets import make_preprocessor
-from trainer.persistence import load_model, save_model
+from trainer.datasets.preprocessing import make_preprocessor
+from trainer.persistence.models import load_model, save_model
 
 X, Y = make_moons(60, noise=0.2, random_state=0)
 

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 from trainer import LogisticNeuron
-from trainer.targets import from_labels, from_probabilities
+from trainer.estimators.targets import from_labels, from_probabilities
 
 
 def neuron(**parameters):

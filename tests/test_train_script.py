@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss
 
-from trainer.datasets import list_datasets, load_dataset
-from trainer.persistence import load_model
+from trainer.datasets.toy import list_datasets, load_dataset
+from trainer.persistence.models import load_model
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "datasets"

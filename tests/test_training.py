@@ -5,10 +5,10 @@ import pytest
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.preprocessing import StandardScaler
 
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.core.training import train
 from trainer.optimizers import OPTIMIZERS
-from trainer.rows import ArrayRows
-from trainer.training import train
 
 
 @pytest.fixture(scope="module")

@@ -3,44 +3,49 @@
 from importlib import import_module
 from typing import Any
 
-from trainer.neuron import DivergenceError, LogisticNeuron
-from trainer.optimizers import OPTIMIZERS
-from trainer.training import Termination
-
 __version__ = "0.1.0"
 
-# Public names whose modules are imported on first use: they bring pandas or matplotlib along.
+# Where each public name is defined; it is imported on first use, so that `import trainer` and
+# `from trainer.chain_rule import ...` load nothing that they do not need.
 _LAZY = {
-    "ArrayRows": "rows",
-    "BrierDecomposition": "evaluation",
+    "ArrayRows": "core.rows",
+    "BrierDecomposition": "inspection.evaluation",
     "BrierDecompositionDisplay": "plots",
     "CostSurface": "inspection",
     "CostSurfaceDisplay": "plots",
-    "Dataset": "datasets",
-    "LogisticNeuronCV": "model_selection",
+    "Dataset": "datasets.toy",
+    "DivergenceError": "estimators.neuron",
+    "LogisticNeuron": "estimators.neuron",
+    "LogisticNeuronCV": "estimators.neuron_cv",
     "LossCurveDisplay": "plots",
-    "Objective": "objective",
+    "OPTIMIZERS": "optimizers",
+    "Objective": "core.objective",
     "PenaltyCurveDisplay": "plots",
-    "brier_decomposition": "evaluation",
+    "Termination": "core.training",
+    "brier_decomposition": "inspection.evaluation",
     "check_gradient": "inspection",
-    "coefficient_table": "inference",
-    "compare_models": "evaluation",
+    "coefficient_table": "estimators.inference",
+    "compare_models": "inspection.evaluation",
     "cost_surface": "inspection",
-    "list_datasets": "datasets",
-    "load_dataset": "datasets",
-    "make_preprocessor": "datasets",
+    "list_datasets": "datasets.toy",
+    "load_dataset": "datasets.toy",
+    "load_model": "persistence.models",
+    "make_preprocessor": "datasets.preprocessing",
     "plot_calibration": "plots",
     "plot_decision_boundary": "plots",
-    "reference_models": "evaluation",
-    "load_model": "persistence",
-    "save_model": "persistence",
+    "reference_models": "inspection.evaluation",
+    "save_model": "persistence.models",
     "trace": "inspection",
 }
 
-__all__ = ["OPTIMIZERS", "DivergenceError", "LogisticNeuron", "Termination", *sorted(_LAZY)]
+__all__ = sorted(_LAZY)
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f"trainer.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'trainer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

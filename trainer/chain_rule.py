@@ -9,7 +9,7 @@ rule gives both as a product of local derivatives::
 
 Read from top to bottom: the forward pass, the local derivatives, their product,
 the same product as backpropagation, the second derivative. Training runs the faster
-twins of these lines in `trainer/kernels.py`, which are tested equal to them.
+twins of these lines in `trainer/core/kernels.py`, which are tested equal to them.
 
 Every function takes plain numbers as well as arrays: x may be a number, a batch of
 numbers (n,), a batch of rows (n, d); w and b one neuron's, (d,) and a number, or a

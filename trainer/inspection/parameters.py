@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.neuron import LogisticNeuron
-from trainer.objective import Objective
-from trainer.rows import ArrayRows
-from trainer.targets import of_fitted
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.targets import of_fitted
 
 Array = npt.NDArray[Any]
 

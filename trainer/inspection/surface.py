@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from trainer.estimators.neuron import LogisticNeuron
 from trainer.inspection.parameters import (
     check_classes,
     check_neuron,
@@ -15,7 +16,6 @@ from trainer.inspection.parameters import (
     objective_over,
     parameter_names,
 )
-from trainer.neuron import LogisticNeuron
 
 Array = npt.NDArray[Any]
 

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from trainer.core.objective import Objective
+from trainer.estimators.neuron import LogisticNeuron
 from trainer.inspection.parameters import (
     check_classes,
     check_neuron,
@@ -16,8 +18,6 @@ from trainer.inspection.parameters import (
     objective_over,
     parameter_names,
 )
-from trainer.neuron import LogisticNeuron
-from trainer.objective import Objective
 
 Array = npt.NDArray[Any]
 

@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 
 class Objective(Protocol):
-    """What an optimizer may ask of a cost; `trainer.objective.Objective` is one."""
+    """What an optimizer may ask of a cost; `trainer.core.objective.Objective` is one."""
 
     rows: Any
     alpha: Array

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from trainer.evaluation import (
+from trainer.inspection.evaluation import (
     BrierDecomposition,
     bin_numbers,
     binary_forecasts,

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from trainer import kernels
 from trainer.chain_rule import MAX_CURVATURE
-from trainer.rows import Rows
+from trainer.core import kernels
+from trainer.core.rows import Rows
 
 Array = npt.NDArray[Any]
 

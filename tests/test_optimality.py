@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from trainer import LogisticNeuron
-from trainer.certificate import certify
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.optimality import certify
+from trainer.core.rows import ArrayRows
 from trainer.optimizers import OPTIMIZERS
-from trainer.rows import ArrayRows
 
 SHARED = Path(__file__).parents[2] / "shared" / "datasets"
 SOLVERS = ["auto", "newton", "lbfgs"]
@@ -121,14 +121,14 @@ def test_certificate_of_many_columns_is_iterated_for(monkeypatch, cancer):
     theta = np.full((31, 1), 0.05)
     objective = Objective(ArrayRows(X, y.astype(float)), 1e-3)
     formed = certify(objective, theta, 1.0).smallest_curvature
-    monkeypatch.setattr("trainer.certificate.LARGEST_HESSIAN", 5)
+    monkeypatch.setattr("trainer.core.optimality.LARGEST_HESSIAN", 5)
     iterated = certify(objective, theta, 1.0).smallest_curvature
     assert iterated == pytest.approx(formed, rel=1e-2, abs=1e-4)
 
 
 def test_certificate_of_many_rows_is_a_samples(monkeypatch, cancer):
     X, y = cancer
-    monkeypatch.setattr("trainer.certificate.SAMPLE_ROWS", 400)
+    monkeypatch.setattr("trainer.core.optimality.SAMPLE_ROWS", 400)
     neuron = LogisticNeuron().fit(X, y)
     assert neuron.termination_.mean_slope == pytest.approx(
         np.prod(neuron.predict_proba(X), axis=1).mean(), rel=0.3
@@ -137,8 +137,8 @@ def test_certificate_of_many_rows_is_a_samples(monkeypatch, cancer):
 
 @pytest.mark.parametrize("largest", [0, 500])
 def test_a_samples_negative_curvature_is_checked_on_all_rows(monkeypatch, largest):
-    monkeypatch.setattr("trainer.certificate.SAMPLE_ROWS", 20)
-    monkeypatch.setattr("trainer.certificate.LARGEST_HESSIAN", largest)
+    monkeypatch.setattr("trainer.core.optimality.SAMPLE_ROWS", 20)
+    monkeypatch.setattr("trainer.core.optimality.LARGEST_HESSIAN", largest)
     X, y = np.random.default_rng(1).random((400, 6)), np.ones(400)
     y[np.random.default_rng(0).choice(400, 20, replace=False, shuffle=False)] = 0  # the sample
     theta = np.append(np.zeros(6), 1.5)[:, np.newaxis]

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from trainer import LogisticNeuron, LogisticNeuronCV
-from trainer import model_selection as module
+from trainer.estimators import neuron_cv as module
 
 
 @parametrize_with_checks([LogisticNeuronCV(alphas=5, cv=3, random_state=0)])

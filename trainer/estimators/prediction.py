@@ -14,7 +14,7 @@ from trainer.chain_rule import sigmoid
 Array = npt.NDArray[Any]
 
 
-class Answers(ClassifierMixin):
+class PredictionMixin(ClassifierMixin):
     """The half of `LogisticNeuron` that needs only its fitted attributes."""
 
     coef_: Array
@@ -95,7 +95,7 @@ class Answers(ClassifierMixin):
         DataFrame
             See `trainer.coefficient_table`.
         """
-        from trainer.inference import coefficient_table
+        from trainer.estimators.inference import coefficient_table
 
         return coefficient_table(self, X, y, sample_weight, level=level)
 

@@ -18,15 +18,15 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from trainer.callbacks import FitNotifier
-from trainer.neuron import LogisticNeuron
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.core.solve import solve
+from trainer.core.training import train
+from trainer.estimators.callbacks import FitNotifier
+from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.targets import is_soft
 from trainer.optimizers.auto import LARGEST_BANK, Auto
 from trainer.optimizers.lbfgs import LBFGS, inverse_made_definite, inverse_of_definite
-from trainer.rows import ArrayRows
-from trainer.search import search
-from trainer.targets import is_soft
-from trainer.training import train
 
 Array = npt.NDArray[Any]
 
@@ -190,7 +190,7 @@ class LogisticNeuronCV(LogisticNeuron):
         self.cv_results_ = _results(alphas, self.scores_)
         self.coefs_paths_ = bank.theta.transpose(2, 1, 3, 0).copy()
 
-        result = search(
+        result = solve(
             Objective(ArrayRows(X, target, weight), self.alpha_, self.fit_intercept),
             bank.optimizers[best],
             bank.path[:, best],
@@ -266,7 +266,7 @@ class _Bank:
         rows = ArrayRows(X, target, weight)
         middle = float(self.alphas[A // 2])
         sample = _sampled(Objective(rows, middle, self.fit_intercept), seed)
-        first = search(
+        first = solve(
             sample, Auto(seed=seed), np.zeros((size, C)),
             n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import lobpcg
 
-from trainer.objective import Objective
+from trainer.core.objective import Objective
 
 Array = npt.NDArray[Any]
 

@@ -41,7 +41,7 @@ GATHERED_ROWS = 2**15
 
 
 class Block(NamedTuple):
-    """Some rows, as kernels see them: `trainer.kernels.Block`."""
+    """Some rows, as kernels see them: `trainer.core.kernels.Block`."""
 
     X: Any
     labels: Array

@@ -15,16 +15,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from trainer.answers import Answers
-from trainer.callbacks import CallbackSupportMixin, FitNotifier
-from trainer.holdout import held_out
-from trainer.objective import Objective
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.core.solve import solve
+from trainer.core.training import History, Result, Termination
+from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
+from trainer.estimators.holdout import held_out
+from trainer.estimators.parameters import given_start
+from trainer.estimators.prediction import PredictionMixin
+from trainer.estimators.targets import from_labels, from_probabilities, is_soft
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
-from trainer.rows import ArrayRows
-from trainer.search import search
-from trainer.starts import given_start
-from trainer.targets import from_labels, from_probabilities, is_soft
-from trainer.training import History, Result, Termination
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +43,7 @@ def _trains_in_parts(neuron: Any) -> bool:
     )
 
 
-class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
+class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     """A logistic neuron σ(w·x + b) trained on the mean squared error of its output.
 
     Minimises J(w, b) = mean (y - σ(Xw + b))² + alpha/2 ‖w‖², with y = 1 for the second
@@ -263,7 +263,7 @@ class LogisticNeuron(CallbackSupportMixin, Answers, BaseEstimator):
                 print(f"iteration {iteration:5d}   J {cost:.8f}   largest slope {slope:.2e}")
             return notifier.iteration(lambda: self._parameters(theta, X.dtype))
 
-        result = search(
+        result = solve(
             self._objective(X, target, weight),
             optimizer,
             theta,

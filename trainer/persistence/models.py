@@ -19,9 +19,9 @@ TRUSTED = [
     "sklearn.model_selection._split.ShuffleSplit",
     "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.model_selection._split.StratifiedShuffleSplit",
-    "trainer.model_selection.LogisticNeuronCV",
-    "trainer.neuron.LogisticNeuron",
-    "trainer.training.Termination",
+    "trainer.estimators.neuron_cv.LogisticNeuronCV",
+    "trainer.estimators.neuron.LogisticNeuron",
+    "trainer.core.training.Termination",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.objective import Objective
+from trainer.core.objective import Objective
 from trainer.optimizers import Optimizer, State
 
 Array = npt.NDArray[Any]
@@ -62,7 +62,7 @@ class Termination:
         False at a saddle, which has no slope either.
     smallest_curvature : float
         Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle; see
-        `trainer.certificate`.
+        `trainer.core.optimality`.
     mean_slope : float
         Mean of σ(1 - σ): 1/4 for a neuron at rest, near 0 for a saturated one.
     n_starts, n_agreeing : int

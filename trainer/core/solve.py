@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.certificate import certify
-from trainer.objective import Objective
+from trainer.core.multistart import lower_starts
+from trainer.core.objective import Objective
+from trainer.core.optimality import certify
+from trainer.core.training import History, Result, Termination, train
 from trainer.optimizers import Optimizer
-from trainer.starts import lower_starts
-from trainer.training import History, Result, Termination, train
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +30,7 @@ SADDLE = (
 )
 
 
-def search(
+def solve(
     objective: Objective,
     optimizer: Optimizer,
     theta: Array,
@@ -53,13 +53,13 @@ def search(
     theta : array of shape (d + 1, K)
         Where to start.
     n_starts : int
-        Starts to compare, see `trainer.starts`.
+        Starts to compare, see `trainer.core.multistart`.
     seed : int
         Draws samples and starts.
     tol, validation, callback
-        As in `trainer.training.train`.
+        As in `trainer.core.training.train`.
     **settings
-        The other settings of `trainer.training.train`.
+        The other settings of `trainer.core.training.train`.
 
     Returns
     -------

@@ -13,9 +13,9 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
-from trainer.objective import Objective
-from trainer.rows import ArrayRows
-from trainer.targets import of_fitted
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows
+from trainer.estimators.targets import of_fitted
 
 Array = npt.NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""The estimators: everything that knows scikit-learn's interface."""
