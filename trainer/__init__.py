@@ -27,6 +27,7 @@ _LAZY = {
     "coefficient_table": "estimators.inference",
     "compare_models": "inspection.evaluation",
     "cost_surface": "inspection",
+    "explain": "inspection",
     "list_datasets": "datasets.toy",
     "load_dataset": "datasets.toy",
     "load_model": "persistence.models",
