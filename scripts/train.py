@@ -119,7 +119,13 @@ def train(options: argparse.Namespace, rows: dict[str, Any]) -> Any:
     X_val, y_val = (None, None) if options.early_stopping else rows["test"]
     if sys.stdout.isatty():
         neuron.set_callbacks(TrainingBar())
-    neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+    try:
+        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+    except KeyboardInterrupt:
+        if not hasattr(neuron, "coef_"):
+            raise
+        ending = neuron.termination_
+        warnings.warn(f"training was interrupted: {ending.message}", stacklevel=2)
     return neuron.set_callbacks()
 
 
