@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -154,21 +154,20 @@ def compare(options: argparse.Namespace) -> str:
     each measurement until the other has finished its own: A B, B A, A B, ...
     """
     checkouts = {"before": options.compare, "now": ROOT}
-    workers = [start_worker(path, options, name) for name, path in checkouts.items()]
-    try:
+    with ExitStack() as stack:
+        workers = []
+        for name, path in checkouts.items():
+            workers.append(stack.enter_context(start_worker(path, options, name)))
+            stack.callback(workers[-1].kill)
         waiting = [worker for worker in workers if take_turn(worker, "")]
         while waiting:
             waiting = [worker for worker in waiting if take_turn(worker, "go\n")][::-1]
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
     before, now = (read_rows(options.output / name / "benchmark.csv") for name in checkouts)
     versions = ", ".join(f"{name}: {version(path)}" for name, path in checkouts.items())
     return (
         f"{report.machine()}. System load before the start: {SYSTEM_LOAD:.1f}.\n"
-        f"This trainer from two checkouts, measured in turn ({versions}). A verdict other than "
-        '"same" means that the median is now outside the range measured before.\n\n'
+        f'This trainer from two checkouts, measured in turn ({versions}). "Slower" and '
+        '"faster" mean that each median lies outside the other\'s range.\n\n'
         + report.comparison(before, now)
     )
 
@@ -241,7 +240,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--repeats",
         type=above_zero(int, "a whole number >= 1"),
-        help="runs of each solver (default 5; 3 with --quick)",
+        help="runs of each solver (default 5; 3 with --quick, 9 with --compare)",
     )
     parser.add_argument(
         "--time-limit",
@@ -257,8 +256,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    options.repeats = options.repeats or (3 if options.quick else 5)
-    options.time_limit = options.time_limit or (0.5 if options.quick else 60.0)
+    options.repeats = options.repeats or (9 if options.compare else 3 if options.quick else 5)
+    if not options.time_limit:
+        options.time_limit = 0.5 if options.quick and not options.compare else 60.0
     return options
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,13 +161,8 @@ def evaluate(row: Row, problem: Problem, peer: Peer, results: list[Recorder]) ->
 TRACED = (OURS, "PyTorch L-BFGS", "PyTorch Adam", "SciPy L-BFGS-B")
 
 
-@dataclass(frozen=True)
-class Curve:
-    """J - J* over the seconds of one run, and whether the run ended in time."""
-
-    seconds: Array
-    excess: Array
-    in_time: bool
+Curve = tuple[Array, Array, bool]
+"""Seconds, J - J* then, and whether the run ended in time."""
 
 
 def trace(problem: Problem) -> dict[str, Curve]:
@@ -189,9 +184,9 @@ def trace(problem: Problem) -> dict[str, Curve]:
         kept = np.unique(np.geomspace(1, len(result.path), 200).astype(int)) - 1
         costs = np.array([reference(problem, result.path[i][1])[0] for i in kept])
         seconds = np.array([result.path[i][0] for i in kept])
-        curves[name] = Curve(seconds, np.minimum.accumulate(costs), result.in_time)
-    lowest = min((curve.excess.min() for curve in curves.values()), default=0.0)
-    return {name: replace(c, excess=c.excess - lowest) for name, c in curves.items()}
+        curves[name] = seconds, np.minimum.accumulate(costs), result.in_time
+    lowest = min((J[-1] for _, J, _ in curves.values()), default=0.0)
+    return {name: (t, J - lowest, in_time) for name, (t, J, in_time) in curves.items()}
 
 
 # ----------------------------------------------------------------- J and its gradient

@@ -62,11 +62,7 @@ def threads() -> int:
 
 
 def amount(value: float, unit: str = "seconds") -> str:
-    """A measurement with three digits and its unit.
-
-    >>> amount(0.01234), amount(2.5e-5), amount(71.04), amount(800.2, "MB")
-    ('12.3 ms', '25 µs', '71 s', '800.2 MB')
-    """
+    """A measurement with its unit, as in "12.3 ms" and "800.2 MB"."""
     if np.isnan(value):
         return "-"
     if unit != "seconds":
@@ -90,11 +86,7 @@ def magnitude(value: float) -> str:
 
 
 def shape(n: int, d: int) -> str:
-    """Rows and columns, thousands apart.
-
-    >>> shape(1_000_000, 100)
-    '1 000 000 × 100'
-    """
+    """Rows and columns, as in "1 000 000 × 100"."""
     return f"{n:,} × {d:,}".replace(",", " ")
 
 
@@ -180,37 +172,40 @@ def comparison(before: list[Row], now: list[Row]) -> str:
         median, low, high = (amount(v, row.unit) for v in (row.median, row.low, row.high))
         return f"{median} [{low} – {high}]"
 
+    def name(row: Row) -> str:
+        K = f"K = {row.K}" if row.K > 1 and "K =" not in row.problem else ""
+        size = f"{shape(row.n, row.d)}, {row.dtype}" if row.n else ""
+        peer = "" if row.peer == OURS else row.peer
+        return ", ".join(filter(None, (f"{row.case}: {row.problem}", peer, K, size)))
+
     earlier = {key(row): row for row in before}
-    lines = []
-    for row in now:
-        old = earlier[key(row)]
-        size = f"{shape(row.n, row.d)}, K = {row.K}, {row.dtype}" if row.n else ""
-        name = "" if row.peer == OURS else row.peer
-        lines.append(
-            [
-                ", ".join(filter(None, (f"{row.case}: {row.problem}", name, size))),
-                times(old),
-                times(row),
-                "-" if np.isnan(row.median / old.median) else f"{row.median / old.median:.2f}",
-                verdict(old, row),
-            ]
-        )
+    pairs = [(earlier[key(row)], row) for row in now]
+    lines = [
+        [name(row), times(old), times(row), f"{row.median / old.median:.2f}", verdict(old, row)]
+        for old, row in pairs
+    ]
     header = ["case", "before: median [min – max]", "now: median [min – max]", "ratio", "verdict"]
     return table(header, lines)
 
 
+SMALLEST_CHANGE = 0.01
+"""Medians that differ by less than this share count as the same."""
+
+
 def verdict(before: Row, now: Row) -> str:
-    """Whether the median is now outside the range that was measured before."""
+    """Whether a measurement has changed: each median lies outside the other's range."""
     if not (before.repeats and now.repeats):
         return now.note or before.note or "not measured"
     if before.reached != now.reached:
         return f"**target reached before: {before.reached}, now: {now.reached}**"
-    if before.repeats == 1:
+    if min(before.repeats, now.repeats) == 1:
         return "one run: no range"
-    less, more = ("faster", "slower") if now.unit == "seconds" else ("less", "more")
-    return (
-        f"**{more}**" if now.median > before.high else less if now.median < before.low else "same"
-    )
+    low, high = sorted((before, now), key=lambda row: row.median)
+    is_apart = low.high < high.median and low.median < high.low
+    if not is_apart or high.median < (1 + SMALLEST_CHANGE) * low.median:
+        return "same"
+    less, more = ("faster", "**slower**") if now.unit == "seconds" else ("less", "**more**")
+    return more if high is now else less
 
 
 # --------------------------------------------------------------------------- targets
@@ -367,13 +362,16 @@ def draw_time_to_solution(rows: list[Row], path: Path, caption: str) -> bool:
     groups = panels(rows)
     if not groups:
         return False
-    height = 2.2 + 0.34 * max(len(group) for group in groups)
-    figure = Figure(figsize=(7.4 * len(groups), height), layout="constrained")
+    inches = 2.2 + 0.34 * max(len(group) for group in groups)
+    figure = Figure(figsize=(7.4 * len(groups), inches))
+    below = 0.65 if len(groups) > 1 else 0.85  # for the legend and the caption
+    inner = (0, below / inches, 1, 1 - (below + 0.45) / inches)
+    figure.set_layout_engine("constrained", rect=inner, wspace=0.04)
     for ax, group in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups, strict=True):
         draw_panel(ax, sorted(group, key=lambda row: (row.reached == "no", row.median)))
     title = "Time from zero to a gradient of 1e-8 (largest component)"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
-    figure.supxlabel(caption, x=0.01, ha="left", fontsize=7.5, color=GREY)
+    figure.text(0.01, 1 - 0.12 / inches, title, va="top", fontsize=14, fontweight="bold")
+    figure.text(0.01, 0.1 / inches, caption, fontsize=7.5, color=GREY)
     entries = (
         (VERMILLION, "o", VERMILLION, "this trainer"),
         (BLUE, "o", BLUE, "same cost, same gradient"),
@@ -385,7 +383,8 @@ def draw_time_to_solution(rows: list[Row], path: Path, caption: str) -> bool:
             Line2D([], [], color=colour, marker=marker, mfc=fill, mew=1.6, ls="", label=text)
             for colour, marker, fill, text in entries
         ],
-        loc="outside lower left", frameon=False, fontsize=9, ncols=2 * len(groups),
+        loc="lower left", bbox_to_anchor=(0.005, 0.3 / inches), frameon=False, fontsize=9,
+        ncols=2 * len(groups),
     )  # fmt: skip
     figure.savefig(path, dpi=160, facecolor="white")
     return True
@@ -426,21 +425,24 @@ def draw_cost_against_time(
     curves: dict[str, Curve], problem: Problem, path: Path, caption: str
 ) -> None:
     """Draw J - J* of each solver over time."""
-    figure = Figure(figsize=(8, 5.6), layout="constrained")
+    figure = Figure(figsize=(8, 5.6))
+    figure.set_layout_engine("constrained", rect=(0, 0.07, 1, 0.93))  # leaves the caption
     ax = figure.subplots()
     colours = (VERMILLION, BLUE, PURPLE, GREEN)
     dashes = ("-", "--", (0, (1, 1.2)), "-.")
-    for (name, curve), colour, dash in zip(curves.items(), colours, dashes, strict=False):
-        excess = np.maximum(curve.excess, ROUNDING_FLOOR)
-        outcome = "target reached" if curve.in_time else "target not reached"
+    styles = zip(colours, dashes, strict=True)
+    for (name, (seconds, excess, in_time)), (colour, dash) in zip(
+        curves.items(), styles, strict=False
+    ):
+        excess = np.maximum(excess, ROUNDING_FLOOR)
+        outcome = "target reached" if in_time else "target not reached"
         ax.plot(
-            curve.seconds, excess, ls=dash, color=colour, lw=3 if name == OURS else 2,
-            zorder=3 if name == OURS else 2,
-            label=f"{name}: {outcome} in {amount(curve.seconds[-1])}",
+            seconds, excess, ls=dash, color=colour, lw=3 if name == OURS else 2,
+            zorder=3 if name == OURS else 2, label=f"{name}: {outcome} in {amount(seconds[-1])}",
         )  # fmt: skip
         ax.plot(
-            curve.seconds[-1], excess[-1], "o" if curve.in_time else ">", color=colour, ms=8,
-            mfc=colour if curve.in_time else "white", mew=1.6, zorder=4,
+            seconds[-1], excess[-1], "o" if in_time else ">", color=colour, ms=8,
+            mfc=colour if in_time else "white", mew=1.6, zorder=4,
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="seconds", ylabel="J − J*, J* the lowest cost found")
     ax.set_ylim(bottom=ROUNDING_FLOOR / 3)
@@ -449,6 +451,6 @@ def draw_cost_against_time(
     ax.grid(color="#E5E5E5")
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower left", frameon=False, ncols=2)
-    figure.supxlabel(caption.replace("; ", "\n", 1), x=0.01, ha="left", fontsize=7.5, color=GREY)
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    figure.text(0.012, 0.015, caption.replace("; ", "\n", 1), fontsize=7.5, color=GREY)
     figure.savefig(path, dpi=160, facecolor="white")

@@ -95,7 +95,11 @@ def parameters(model: Any) -> Array:
 
 def trainer_pass(problem: Problem, theta: Array) -> Pass:
     """The trainer's objective, as its optimizers call it."""
-    objective = trainer.Objective(trainer.ArrayRows(problem.X, problem.y), problem.alpha)
+    X, y, alpha = problem.X, problem.y, problem.alpha
+    if hasattr(trainer.Objective, "from_arrays"):
+        objective = trainer.Objective.from_arrays(X, y, alpha=alpha)
+    else:  # a checkout from before it, under --compare
+        objective = trainer.Objective(trainer.ArrayRows(X, y), alpha)
     theta = theta.reshape(len(theta), -1).astype(np.float64)
     return lambda: objective.value_and_gradient(theta)
 
@@ -197,7 +201,7 @@ def torch_cost(problem: Problem, theta: Any) -> Callable[[], Any]:
     return cost
 
 
-def torch_run(problem: Problem, make: Callable[[Any, Any], Any], n_steps: int) -> Run:
+def torch_run(problem: Problem, optimizer_name: str, n_steps: int, **options: Any) -> Run:
     """Step a PyTorch optimizer until its own gradient meets the target or θ stops moving.
 
     The gradient is checked every `n_steps` steps.
@@ -206,7 +210,7 @@ def torch_run(problem: Problem, make: Callable[[Any, Any], Any], n_steps: int) -
 
     def run(recorder: Recorder) -> Array:
         theta = torch.from_numpy(problem.start).requires_grad_()
-        optimizer = make(torch, [theta])
+        optimizer = getattr(torch.optim, optimizer_name)([theta], **options)
         cost = torch_cost(problem, theta)
 
         def closure() -> Any:
@@ -237,19 +241,10 @@ def torch_lbfgs(problem: Problem) -> Run:
     On the ill-conditioned set that takes a quarter of the time of its default of 100 pairs.
     Near the minimum it makes no progress, as it drops pairs with s·y below 1e-10.
     """
-
-    def make(torch: Any, params: Any) -> Any:
-        return torch.optim.LBFGS(
-            params, max_iter=10_000, max_eval=1_000_000, tolerance_grad=problem.target,
-            tolerance_change=0.0, history_size=10, line_search_fn="strong_wolfe",
-        )  # fmt: skip
-
-    return torch_run(problem, make, n_steps=1)
-
-
-def torch_adam(problem: Problem) -> Run:
-    """PyTorch's Adam on all rows, learning rate 0.02."""
-    return torch_run(problem, lambda torch, params: torch.optim.Adam(params, lr=0.02), n_steps=20)
+    return torch_run(
+        problem, "LBFGS", 1, max_iter=10_000, max_eval=UNLIMITED, tolerance_grad=problem.target,
+        tolerance_change=0.0, history_size=10, line_search_fn="strong_wolfe",
+    )  # fmt: skip
 
 
 def torch_pass(problem: Problem, theta: Array) -> Pass:
@@ -377,7 +372,7 @@ PEERS: dict[str, Peer] = {
     "SciPy L-BFGS-B": Peer(scipy_lbfgsb, "scipy"),
     "SciPy least_squares": Peer(scipy_least_squares, "scipy", max_features=300, dense_only=True),
     "PyTorch L-BFGS": Peer(torch_lbfgs, "torch"),
-    "PyTorch Adam": Peer(torch_adam, "torch"),
+    "PyTorch Adam": Peer(partial(torch_run, optimizer_name="Adam", n_steps=20, lr=0.02), "torch"),
     "JAX optax L-BFGS": Peer(optax_lbfgs, "optax", compiles=True),
     **{
         f"LogisticRegression {solver}": Peer(
