@@ -245,7 +245,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--time-limit",
         type=above_zero(float, "a number of seconds > 0"),
-        help="seconds a solver (default 60; 0.5 with --quick)",
+        help="seconds of each solver (default 60; 0.5 with --quick alone)",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("runs/benchmark"), help="folder (runs/benchmark)"
