@@ -80,7 +80,7 @@ def datasets() -> dict[str, dict[str, Any]]:
     return {
         "lesson": dataset(
             "The lesson's point",
-            "One sample, x = 1 and y = 1, starting at w = 0.3 and b = 0.3.",
+            "One sample, x = 1 and y = 1. The lesson starts at w = 0.3 and b = 0.3.",
             [[1.0]],
             [1],
             start=[0.3, 0.3],

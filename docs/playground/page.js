@@ -476,7 +476,7 @@
         ["J", "J"],
         ...names.map((name, j) => [`dJ/d${name}`, `gradient${j}`]),
         ["mean σ(1 − σ)", "saturation"],
-        ["last step moved θ by", "moved"],
+        ["last ‖Δθ‖", "moved"],
       ];
       list.replaceChildren(
         ...items.map(([label, q]) => {
@@ -540,7 +540,9 @@
         painted.field = field;
         const [c0, c1, card] = ["--class-0", "--class-1", "--card"].map(colour);
         const grid = plot.sample(40, (x, y) => Neuron.sigmoid(Neuron.weightedSum([x, y], thetas[0])));
-        plot.paint(grid, (s) => [...(s < 0.5 ? mix(c0, card, 2 * s) : mix(card, c1, 2 * s - 1)), 70]);
+        const tint = (s) => [...(s < 0.5 ? mix(c0, card, 2 * s) : mix(card, c1, 2 * s - 1)), 70];
+        const tints = Array.from({ length: 101 }, (_, i) => tint(i / 100));
+        plot.paint(grid, (s) => Math.round(100 * s), tints);
       }
     } else {
       plot.clearField();
@@ -664,6 +666,7 @@
       kind: set.weightUnit ? "symlog" : "linear",
       unit: set.weightUnit,
     });
+    plot.margin.left = set.weightUnit ? 60 : 46;
     const key = [settings.data, set.note, settings.alpha, settings.bias, R];
     let place;
     if (shown.length === 1) {
@@ -693,7 +696,10 @@
         const [from, to] = [colour("--field-low"), colour("--field-high")];
         const bands = Array.from({ length: BANDS + 1 }, (_, i) => [...mix(from, to, i / BANDS), 255]);
         const span = high - low || 1;
-        plot.paint(grid, (J) => bands[Math.min(BANDS, Math.floor(Math.sqrt((J - low) / span) * (BANDS + 1)))]);
+        // Cross-entropy has no upper bound: its bands are finer near its minimum.
+        const power = kind === "squared_error" ? 1 : 0.5;
+        const band = (J) => Math.floor(Math.max(0, (J - low) / span) ** power * (BANDS + 1));
+        plot.paint(grid, band, bands, [...colour("--line-strong"), 255]);
       }
       place = (s) => [plot.x(s.theta[0]), plot.y(s.theta[1])];
     }
@@ -718,7 +724,8 @@
     svg("circle", { cx: sx, cy: sy, r: 5.5, class: `start stop-${which}` }, plot.body);
     const [nx, ny] = trail.at(-1);
     svg("circle", { cx: nx, cy: ny, r: 6.5, class: `now stop-${which}` }, plot.body);
-    const slice = d === 2 && settings.bias ? `The slice at b = ${format(state.theta[2])}; light is low.` : shown.length === 2 ? "Light is low." : "The line has the slope dJ/dw₁.";
+    const low = isDark() ? "dark" : "light";
+    const slice = d === 2 && settings.bias ? `The slice at b = ${format(state.theta[2])}; ${low} is low.` : shown.length === 2 ? `${low[0].toUpperCase()}${low.slice(1)} is low.` : "The line has the slope dJ/dw₁.";
     $(`hint-${kind}`).textContent = `${slice} Click to start there.`;
   }
 

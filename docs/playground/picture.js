@@ -13,18 +13,30 @@ const Picture = (() => {
     cross_entropy: { l: "l = −y ln σ − (1 − y) ln(1 − σ)", dl_dsig: "(σ − y) / (σ(1 − σ))" },
   };
 
+  // As `format`, in at most seven characters where the exponent allows.
+  function brief(value) {
+    const size = Math.abs(value);
+    if (!Number.isFinite(value) || size === 0) return format(value);
+    if (size < 1e-3 || size >= 1e4) {
+      const digits = size < 1e-99 || size >= 1e100 ? 0 : 1;
+      return value.toExponential(digits).replace("e+", "e").replace(/-/g, "−");
+    }
+    return String(Number(value.toPrecision(size < 0.01 ? 2 : size < 0.1 ? 3 : 4))).replace("-", "−");
+  }
+
   // Build the picture for d features in `box`, wide or narrow; gives a function that fills it in.
   function build(box, loss, d) {
     const width = box.clientWidth;
     const narrow = width < 470;
-    const height = narrow ? 452 : 256;
+    const height = narrow ? 472 : 226;
     box.replaceChildren();
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, box);
     const title = svg("title", {}, root);
     const defs = svg("defs", {}, root);
-    const head = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, orient: "auto", markerUnits: "userSpaceOnUse" };
-    for (const kind of ["forward", "backward"]) {
-      const marker = svg("marker", { id: `${kind}-${loss}`, class: kind, ...head }, defs);
+    for (const [kind, size, refX] of [["forward", 9, 7], ["backward", 13, 1]]) {
+      const shape = { viewBox: "0 0 8 8", refX, refY: 4, markerWidth: size, markerHeight: size };
+      const id = `${kind}-${loss}`;
+      const marker = svg("marker", { id, class: kind, orient: "auto", markerUnits: "userSpaceOnUse", ...shape }, defs);
       svg("path", { d: "M0 0L8 4L0 8Z" }, marker);
     }
     const edges = svg("g", {}, root);
@@ -57,16 +69,17 @@ const Picture = (() => {
 
     if (narrow) {
       const middle = width / 2;
-      const [yz, ys, yl] = [206, 306, 406];
+      const [yz, ys, yl] = [226, 326, 426];
       inputs.forEach((input, i) => {
         const x = (width * (2 * i + 1)) / (2 * inputs.length);
         node(x, 30, input.symbol, `x${input.key}`, 25);
         text(x, 74, `${input.weight} =`, "formula");
         value(x, 90, `w${input.key}`, "forward");
-        text(x, 108, `dz/d${input.weight} = ${input.local}`, "formula");
-        text(x, 126, `dl/d${input.weight} =`, "formula");
-        value(x, 142, `dl_dw${input.key}`, "product");
-        edge(`M${x} 148L${middle + (x - middle) * 0.16} ${yz - R - 3}`, "forward");
+        text(x, 110, `dz/d${input.weight} = ${input.local} =`, "formula");
+        value(x, 126, `dz_dw${input.key}`, "local");
+        text(x, 146, `dl/d${input.weight} =`, "formula");
+        value(x, 162, `dl_dw${input.key}`, "product");
+        edge(`M${x} 168L${middle + (x - middle) * 0.16} ${yz - R - 3}`, "forward");
       });
       node(middle, yz, "z", "z");
       node(middle, ys, "σ", "sigma");
@@ -80,30 +93,34 @@ const Picture = (() => {
       const right = middle + 12;
       text(right, (yz + ys) / 2 - 3, "dσ/dz = σ(1 − σ) =", "formula", "start");
       value(right, (yz + ys) / 2 + 13, "dsig_dz", "local", "start");
-      text(right, (ys + yl) / 2 - 3, `dl/dσ = ${WORDS[loss].dl_dsig} =`, "formula", "start");
+      const formula = `${WORDS[loss].dl_dsig} =`;
+      const short = formula.length < 14;
+      if (!short) text(right, (ys + yl) / 2 - 18, "dl/dσ =", "formula", "start");
+      text(right, (ys + yl) / 2 - 3, short ? `dl/dσ = ${formula}` : formula, "formula", "start");
       value(right, (ys + yl) / 2 + 13, "dl_dsig", "local", "start");
       const left = middle - 42;
-      edge(`M${left} ${yl - 4}V${ys + 12}`, "backward", "to_sigma");
-      edge(`M${left} ${ys - 22}V${yz + 12}`, "backward", "to_z");
+      edge(`M${left} ${yl - 4}V${ys + 24}`, "backward", "to_sigma");
+      edge(`M${left} ${ys - 22}V${yz + 24}`, "backward", "to_z");
       text(left, ys - 9, "dl/dσ =", "formula", "end");
       value(left, ys + 7, "upstream", "product", "end");
       text(left, yz - 9, "dl/dz =", "formula", "end");
       value(left, yz + 7, "dl_dz", "product", "end");
     } else {
-      const middle = 122;
-      const [xz, xs, xl] = [Math.max(width * 0.42, 236), width * 0.665, width - R - 4];
-      const gap = inputs.length === 2 ? 118 : 82;
+      const middle = 112;
+      const [xz, xs, xl] = [Math.max(width * 0.47, 266), width * 0.7, width - R - 4];
+      const gap = inputs.length === 2 ? 104 : 74;
       inputs.forEach((input, i) => {
         const y = middle + (i - (inputs.length - 1) / 2) * gap;
         node(28, y, input.symbol, `x${input.key}`, 25);
-        const end = 182;
+        const end = 210;
         const [toX, toY] = [xz - R - 2, middle + (y - middle) * 0.1];
         edge(`M54 ${y}H${end}C${end + 22} ${y} ${toX - 24} ${toY} ${toX} ${toY}`, "forward");
         text(62, y - 7, `${input.weight} =`, "formula", "start");
-        value(182, y - 7, `w${input.key}`, "forward", "end");
+        value(208, y - 7, `w${input.key}`, "forward", "end");
         text(62, y + 15, `dz/d${input.weight} = ${input.local}`, "formula", "start");
+        value(208, y + 15, `dz_dw${input.key}`, "local", "end");
         text(62, y + 32, `dl/d${input.weight} =`, "formula", "start");
-        value(182, y + 32, `dl_dw${input.key}`, "product", "end");
+        value(208, y + 32, `dl_dw${input.key}`, "product", "end");
       });
       node(xz, middle, "z", "z");
       node(xs, middle, "σ", "sigma");
@@ -125,9 +142,9 @@ const Picture = (() => {
       value(xl, middle + 89, "y", "in-node");
       edge(`M${xl} ${middle + 57}V${middle + R + 3}`, "forward");
       const low = middle + 50;
-      edge(`M${xl - 30} ${low}H${xs + 6}`, "backward", "to_sigma");
-      edge(`M${xs - 6} ${low}H${xz + 6}`, "backward", "to_z");
-      edge(`M${xz - 6} ${low}H${xz - 42}`, "backward", "to_w");
+      edge(`M${xl - 30} ${low}H${xs + 18}`, "backward", "to_sigma");
+      edge(`M${xs - 6} ${low}H${xz + 18}`, "backward", "to_z");
+      edge(`M${xz - 6} ${low}H${xz - 34}`, "backward", "to_w");
       text(xs, low + 22, "dl/dσ =", "formula");
       value(xs, low + 39, "upstream", "product");
       text(xz, low + 22, "dl/dz =", "formula");
@@ -141,7 +158,8 @@ const Picture = (() => {
       const backward = phase >= 2;
       const put = (key, number, known) => {
         const slot = slots[key];
-        slot.textContent = known ? format(number) : "not yet";
+        const shape = slot.classList.contains("in-node") ? brief : format;
+        slot.textContent = known ? shape(number) : "not yet";
         slot.classList.toggle("unknown", !known);
         if (known) slot.dataset.value = String(number);
         else delete slot.dataset.value;
@@ -149,14 +167,15 @@ const Picture = (() => {
       for (let j = 0; j < d; j++) {
         put(`x${j}`, row.x[j], true);
         put(`w${j}`, theta[j], true);
+        put(`dz_dw${j}`, row.x[j], backward);
         put(`dl_dw${j}`, row.dl_dw[j], backward);
       }
       put("xb", 1, true);
       slots.xb.textContent = "";
       put("wb", theta[d], true);
+      put("dz_dwb", 1, backward);
       put("dl_dwb", row.dl_db, backward);
       put("y", row.y, true);
-      slots.y.textContent = format(row.y).replace(/^(\d)\.0000$/, "$1");
       put("z", row.z, forward);
       put("sigma", row.sigma, forward);
       put("l", row.l, forward);
@@ -169,6 +188,7 @@ const Picture = (() => {
       for (const [key, number] of Object.entries(carried)) {
         if (!slots[key]) continue;
         slots[key].classList.toggle("unknown", !backward);
+        slots[key].setAttribute("marker-end", `url(#${backward ? "backward" : "forward"}-${loss})`);
         const share = Math.min(1, Math.abs(number));
         slots[key].style.strokeWidth = backward ? `${(0.7 + 5.3 * Math.sqrt(share)).toFixed(2)}px` : "1px";
       }

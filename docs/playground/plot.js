@@ -157,8 +157,9 @@ const Draw = (() => {
       this.canvas.width = 1;
     }
 
-    // Paint a grid, interpolated to pixels: colour(value) gives [red, green, blue, alpha].
-    paint(grid, colour) {
+    // Paint a grid, interpolated to pixels: level(value) is an index into colours, which are
+    // [red, green, blue, alpha]; `contour`, if given, is the colour between two levels.
+    paint(grid, level, colours, contour = null) {
       const ratio = Math.min(window.devicePixelRatio || 1, 2);
       const width = Math.max(1, Math.round(this.inner.w * ratio));
       const height = Math.max(1, Math.round(this.inner.h * ratio));
@@ -167,21 +168,23 @@ const Draw = (() => {
       const context = this.canvas.getContext("2d");
       const image = context.createImageData(width, height);
       const side = grid.length - 1;
+      const levels = new Int16Array(width * height);
       for (let row = 0, k = 0; row < height; row++) {
         const v = (1 - row / Math.max(height - 1, 1)) * side;
         const i = Math.min(Math.floor(v), side - 1);
         const [lower, upper, dv] = [grid[i], grid[i + 1], v - i];
-        for (let column = 0; column < width; column++, k += 4) {
+        for (let column = 0; column < width; column++, k++) {
           const u = (column / Math.max(width - 1, 1)) * side;
           const j = Math.min(Math.floor(u), side - 1);
           const du = u - j;
           const below = lower[j] + (lower[j + 1] - lower[j]) * du;
           const above = upper[j] + (upper[j + 1] - upper[j]) * du;
-          const c = colour(below + (above - below) * dv);
-          image.data[k] = c[0];
-          image.data[k + 1] = c[1];
-          image.data[k + 2] = c[2];
-          image.data[k + 3] = c[3];
+          const here = level(below + (above - below) * dv);
+          levels[k] = Math.max(0, Math.min(colours.length - 1, here));
+          const edge =
+            contour &&
+            ((column > 0 && levels[k] !== levels[k - 1]) || (row > 0 && levels[k] !== levels[k - width]));
+          image.data.set(edge ? contour : colours[levels[k]], 4 * k);
         }
       }
       context.putImageData(image, 0, 0);
