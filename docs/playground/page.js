@@ -150,6 +150,7 @@
 
   // Train `steps` steps from the start; part 0 of the last one knows θ, 1 the forward pass, 2 all.
   function begin(steps, part) {
+    if (run?.ended) tellProblem("");
     const { X, y } = dataset();
     const { alpha, bias, start } = settings;
     const costs = {};
@@ -583,10 +584,10 @@
     svg("circle", { cx: x, cy: y, r: 8.5, class: "chosen" }, plot.marks);
     const flat = d === 2 && thetas.every((theta) => theta[0] === 0 && theta[1] === 0);
     $("hint-data").textContent = flat
-      ? "At w = 0 there is no boundary yet. Click a sample to see its factors."
+      ? "At w = 0 there is no boundary yet. Click a sample for its factors."
       : d === 2
-        ? "The tint is σ of the squared-error neuron. Click a sample to see its factors."
-        : "The curves are σ(w·x + b). Click a sample to see its factors.";
+        ? "Tint: σ of the squared-error neuron. Click a sample for its factors."
+        : "Curves: σ(w·x + b). Click a sample for its factors.";
   }
 
   function nearest(event) {
@@ -689,7 +690,7 @@
       if (fresh || painted[kind] !== sum) {
         painted[kind] = sum;
         const b = d === 2 ? state.theta[2] : null;
-        const side = Math.max(18, Math.min(56, Math.floor(Math.sqrt(500000 / set.X.length))));
+        const side = Math.max(18, Math.min(48, Math.floor(Math.sqrt(400000 / set.X.length))));
         const grid = plot.sample(side, (u, v) => cost.value(b === null ? [u, v] : [u, v, b]));
         const flat = grid.flat();
         const [low, high] = [Math.min(...flat), Math.max(...flat)];

@@ -167,6 +167,9 @@ const Draw = (() => {
       this.canvas.height = height;
       const context = this.canvas.getContext("2d");
       const image = context.createImageData(width, height);
+      const pixels = new Uint32Array(image.data.buffer);
+      const packed = new Uint32Array(new Uint8ClampedArray(colours.flat()).buffer);
+      const line = contour && new Uint32Array(new Uint8ClampedArray(contour).buffer)[0];
       const side = grid.length - 1;
       const levels = new Int16Array(width * height);
       for (let row = 0, k = 0; row < height; row++) {
@@ -184,7 +187,7 @@ const Draw = (() => {
           const edge =
             contour &&
             ((column > 0 && levels[k] !== levels[k - 1]) || (row > 0 && levels[k] !== levels[k - width]));
-          image.data.set(edge ? contour : colours[levels[k]], 4 * k);
+          pixels[k] = edge ? line : packed[levels[k]];
         }
       }
       context.putImageData(image, 0, 0);
