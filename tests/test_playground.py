@@ -82,6 +82,12 @@ def iteration(driver):
     return int(js(driver, "return document.getElementById('k').textContent"))
 
 
+def address(driver, last):
+    """The fragment of the address, which follows the settings a little later."""
+    wait_for(lambda: js(driver, "return location.hash").endswith(last))
+    return js(driver, "return location.hash")
+
+
 def text(driver, name):
     return js(driver, "return document.getElementById(arguments[0]).textContent", name)
 
@@ -566,7 +572,7 @@ def test_a_table_can_be_dropped_and_its_link_holds_it(page):
     found = [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")]
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
-    link = js(driver, "return location.hash")
+    link = address(driver, "4,0")
     page(link)
     again = [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")]
     assert again == found
@@ -609,7 +615,7 @@ def test_the_address_holds_the_state(page):
     press(driver, "next")
     press(driver, "update")
     press(driver, "forward")
-    link = js(driver, "return location.hash")
+    link = address(driver, "part=1")
     parts = "data=circles optimizer=adam rate=0.25 alpha=0.01 w=-1.5,0 b=2 sample=1 steps=5 part=1"
     assert link == "#" + parts.replace(" ", "&")
     names = ("w0", "w1", "wb", "z", "l", "dl_dsig")

@@ -11,14 +11,11 @@ const Neuron = (() => {
   // Largest |d²l/dz²| of the squared error (reached at a margin of 0.465663).
   const MAX_CURVATURE = 0.15405857012135051;
 
-  // σ and 1 - σ. exp(-|z|) cannot overflow, and neither is found by subtraction.
-  function sigmoidPair(z) {
+  // σ(z), and 1 - σ(z) = σ(-z). exp(-|z|) cannot overflow, and neither is found by subtraction.
+  function sigmoid(z) {
     const small = Math.exp(-Math.abs(z));
-    const large = 1 / (1 + small);
-    return z < 0 ? [small * large, large] : [large, small * large];
+    return z < 0 ? small * (1 / (1 + small)) : 1 / (1 + small);
   }
-
-  const sigmoid = (z) => sigmoidPair(z)[0];
 
   function weightedSum(x, theta) {
     let z = 0;
@@ -28,14 +25,12 @@ const Neuron = (() => {
 
   // σ - y as (1 - y)·σ - y·(1 - σ), which for y = 0 and y = 1 subtracts nothing.
   function residual(y, z) {
-    const [sigma, oneMinusSigma] = sigmoidPair(z);
-    return (1 - y) * sigma - y * oneMinusSigma;
+    const small = Math.exp(-Math.abs(z));
+    const large = 1 / (1 + small);
+    return z < 0 ? (1 - y) * small * large - y * large : (1 - y) * large - y * small * large;
   }
 
-  function dsig_dz(z) {
-    const [sigma, oneMinusSigma] = sigmoidPair(z);
-    return sigma * oneMinusSigma;
-  }
+  const dsig_dz = (z) => sigmoid(z) * sigmoid(-z);
 
   // A loss is l, dl/dσ, dσ/dz and dl/dz as functions of y and z. `answer` is the neuron's output.
   const LOSSES = {
@@ -51,10 +46,9 @@ const Neuron = (() => {
       answer: sigmoid,
       // log(1 + exp(z)) - y·z, without overflow
       l: (y, z) => Math.max(z, 0) - y * z + Math.log1p(Math.exp(-Math.abs(z))),
-      dl_dsig(y, z) {
-        const [sigma, oneMinusSigma] = sigmoidPair(z);
-        return (y === 1 ? 0 : (1 - y) / oneMinusSigma) - (y === 0 ? 0 : y / sigma);
-      },
+      // a term without weight is left out: its 1/σ can be infinite
+      dl_dsig: (y, z) =>
+        (y === 1 ? 0 : (1 - y) / sigmoid(-z)) - (y === 0 ? 0 : y / sigmoid(z)),
       dsig_dz,
       dl_dz: residual,
       penalty: 1,

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { format, Plot, colour, mix, path, svg } = Draw;
+  const { format, forget, Plot, colour, mix, path, svg } = Draw;
   const { SUB } = Picture;
   const $ = (id) => document.getElementById(id);
   const KINDS = ["squared_error", "cross_entropy"];
@@ -55,6 +55,7 @@
 
   // Settings, iteration and part from the address; what is wrong with it is told and left out.
   function readHash() {
+    clearTimeout(pending);
     const given = new URLSearchParams(location.hash.slice(1));
     const problems = [];
     const attempt = (key, action) => {
@@ -144,7 +145,17 @@
     return `#${parts.map(([k, v]) => `${k}=${encodeURIComponent(v).replace(/%2C/g, ",").replace(/%3B/g, ";")}`).join("&")}`;
   }
 
-  const writeHash = () => history.replaceState(null, "", hash());
+  // The address follows a little later: browsers limit how often it may change.
+  let pending = 0;
+  function writeHash() {
+    clearTimeout(pending);
+    pending = setTimeout(writeHashNow, 120);
+  }
+
+  function writeHashNow() {
+    clearTimeout(pending);
+    history.replaceState(null, "", hash());
+  }
 
   // ------------------------------------------------------------------------------ run
 
@@ -446,10 +457,8 @@
 
   function drawPictures(rows, d) {
     for (const kind of KINDS) {
-      const box = document.querySelector(`#${kind} .picture`);
-      const key = `${d} ${box.clientWidth}`;
-      if (pictures[kind]?.key !== key) {
-        pictures[kind] = { key, fill: Picture.build(box, kind, d) };
+      if (pictures[kind]?.d !== d) {
+        pictures[kind] = { d, fill: Picture.build(document.querySelector(`#${kind} .picture`), kind, d) };
       }
       pictures[kind].fill(rows[kind], run.states[kind][run.k].theta, run.phase, NAMES[kind]);
       document.querySelector(`#${kind} .of-sample`).textContent =
@@ -936,6 +945,8 @@
   // ---------------------------------------------------------------------------- events
 
   function repaint() {
+    forget();
+    pictures = {};
     for (const key of Object.keys(painted)) delete painted[key];
     if (run) render();
   }
@@ -952,7 +963,7 @@
   }
 
   async function copyLink() {
-    writeHash();
+    writeHashNow();
     const whole = settings.data !== "own" || location.hash.includes("rows=");
     try {
       await navigator.clipboard.writeText(location.href);

@@ -61,6 +61,15 @@ const Draw = (() => {
     return ticks;
   }
 
+  // Sizes and colours are read once, and again after `forget`.
+  let generation = 0;
+  const colours = new Map();
+
+  function forget() {
+    generation++;
+    colours.clear();
+  }
+
   // An SVG over a canvas that fill their container, with axes.
   class Plot {
     constructor(container, margin = {}) {
@@ -77,8 +86,11 @@ const Draw = (() => {
       this.axesKey = "";
     }
 
-    // Fit to the container; the inner width and height.
+    // Fit to the container, once after each `forget`: reading sizes between writes is slow.
     measure() {
+      if (this.measured === generation && this.left === this.margin.left) return;
+      this.measured = generation;
+      this.left = this.margin.left;
       this.width = this.container.clientWidth;
       this.height = this.container.clientHeight;
       const { top, right, bottom, left } = this.margin;
@@ -196,8 +208,11 @@ const Draw = (() => {
 
   // A colour of the style sheet as [red, green, blue].
   function colour(name) {
-    const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1);
-    return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+    if (!colours.has(name)) {
+      const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1);
+      colours.set(name, [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+    }
+    return colours.get(name);
   }
 
   const mix = (a, b, t) => a.map((v, i) => v + (b[i] - v) * t);
@@ -205,5 +220,5 @@ const Draw = (() => {
   const path = (points) =>
     points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-  return { svg, format, Plot, colour, mix, path };
+  return { svg, format, forget, Plot, colour, mix, path };
 })();
