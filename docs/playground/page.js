@@ -115,8 +115,9 @@
     attempt("part", (text) => (part = whole(text, "The part of a step", 2)));
     Object.assign(settings, read);
     stop();
+    tellProblem("");
     begin(steps, part);
-    tellProblem(problems.join(" "));
+    if (problems.length) tellProblem(problems.join(" "));
   }
 
   function hash() {
@@ -233,6 +234,7 @@
     if (playing) return stop();
     let last = performance.now();
     let due = 1;
+    run.ended = "";
     const frame = (now) => {
       due = Math.min(due + ((now - last) / 1000) * Number($("speed").value), 200);
       last = now;

@@ -196,9 +196,13 @@ const Draw = (() => {
           const above = upper[j] + (upper[j + 1] - upper[j]) * du;
           const here = level(below + (above - below) * dv);
           levels[k] = Math.max(0, Math.min(colours.length - 1, here));
+          // Where the levels lie closer than four pixels their lines would be a blot.
+          const apart = (far) => Math.abs(levels[k] - levels[k - far]);
           const edge =
             contour &&
-            ((column > 0 && levels[k] !== levels[k - 1]) || (row > 0 && levels[k] !== levels[k - width]));
+            ((column > 0 && apart(1)) || (row > 0 && apart(width))) &&
+            (column < 4 || apart(4) < 2) &&
+            (row < 4 || apart(4 * width) < 2);
           pixels[k] = edge ? line : packed[levels[k]];
         }
       }
