@@ -16,7 +16,21 @@ from sklearn.datasets import make_blobs, make_circles, make_moons
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "docs" / "playground"
 STYLES = (ROOT / "trainer" / "web" / "style.css", SOURCES / "page.css")
-SCRIPTS = ("neuron.js", "table.js", "plot.js", "picture.js", "page.js")
+SCRIPTS = (
+    "neuron.js",
+    "table.js",
+    "plot.js",
+    "picture.js",
+    "state.js",
+    "address.js",
+    "run.js",
+    "own.js",
+    "views.js",
+    "data_view.js",
+    "cost_view.js",
+    "tables_view.js",
+    "page.js",
+)
 N_SAMPLES = 120
 
 

@@ -33,10 +33,17 @@ const Picture = (() => {
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, box);
     const title = svg("title", {}, root);
     const defs = svg("defs", {}, root);
-    for (const [kind, size, refX] of [["forward", 9, 7], ["backward", 13, 1]]) {
+    for (const [kind, size, refX] of [
+      ["forward", 9, 7],
+      ["backward", 13, 1],
+    ]) {
       const shape = { viewBox: "0 0 8 8", refX, refY: 4, markerWidth: size, markerHeight: size };
       const id = `${kind}-${loss}`;
-      const marker = svg("marker", { id, class: kind, orient: "auto", markerUnits: "userSpaceOnUse", ...shape }, defs);
+      const marker = svg(
+        "marker",
+        { id, class: kind, orient: "auto", markerUnits: "userSpaceOnUse", ...shape },
+        defs,
+      );
       svg("path", { d: "M0 0L8 4L0 8Z" }, marker);
     }
     const edges = svg("g", {}, root);

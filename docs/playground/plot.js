@@ -214,7 +214,10 @@ const Draw = (() => {
   function colour(name) {
     if (!colours.has(name)) {
       const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1);
-      colours.set(name, [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+      colours.set(
+        name,
+        [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)),
+      );
     }
     return colours.get(name);
   }

@@ -96,9 +96,7 @@ const Table = (() => {
       columns.findLast((j) => distinct(table, j).length === 2) ??
       columns.findLast(few);
     if (target === undefined) {
-      throw new Error(
-        "No column has 2 to 20 different values, as a label would. Add a column of classes.",
-      );
+      throw new Error("No column has 2 to 20 different values, as a label would. Add a column of classes.");
     }
     const usable = features(table).filter((j) => j !== target);
     if (usable.length === 0) {
