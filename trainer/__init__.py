@@ -21,6 +21,7 @@ _LAZY = {
     "OPTIMIZERS": "optimizers",
     "Objective": "core.objective",
     "PenaltyCurveDisplay": "plots",
+    "Replay": "inspection",
     "Termination": "core.training",
     "brier_decomposition": "inspection.evaluation",
     "check_gradient": "inspection",
@@ -34,6 +35,7 @@ _LAZY = {
     "plot_calibration": "plots",
     "plot_decision_boundary": "plots",
     "reference_models": "inspection.evaluation",
+    "replay_page": "inspection",
     "save_model": "persistence.models",
     "trace": "inspection",
 }
