@@ -375,7 +375,7 @@ def _writable(path: Any) -> Path:
 def _kept(theta: Array, fitted: Array) -> int:
     """The step whose parameters the neuron has: with early stopping it need not be the last."""
     distance = np.abs(theta - fitted).max(axis=1)
-    kept = int(np.flatnonzero(distance == distance.min())[-1])
+    kept = int(distance.argmin())
     if not distance[kept] <= SAME_RUN * max(1.0, np.abs(fitted).max()):
         raise ValueError(
             "a replay trains a copy of the neuron, which must end where the neuron did, got "

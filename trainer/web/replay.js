@@ -64,7 +64,7 @@
 
   function short(value, digits = 4) {
     const size = Math.abs(value);
-    if (value === 0) return "0";
+    if (Number.isInteger(value) && size < 1e4) return minus(String(value));
     if (size < 1e-4 || size >= 1e6) return minus(value.toExponential(digits - 1));
     return minus(size >= 10 ** digits ? value.toFixed(0) : value.toPrecision(digits));
   }
@@ -398,7 +398,7 @@
         low = Math.min(low, value);
         high = Math.max(high, value);
       }
-    if (low > 0 && high / low > 20) {
+    if (low > 0 && high / low > 10) {
       const at = linear(Math.log(low / 1.15), Math.log(high * 1.15), p.y1, p.y0);
       return { y: (v) => at(Math.log(v)), yTicks: logTicks(low / 1.15, high * 1.15) };
     }
@@ -486,8 +486,9 @@
         low = Math.min(low, parameter(step, k));
         high = Math.max(high, parameter(step, k));
       }
-      const margin = (high - low || 1) / 2;
-      return [low - margin, high + margin];
+      // A parameter that moved by rounding alone, as a bias may, gets a range of its own.
+      const span = high - low > 1e-9 * largestParameter ? high - low : 1;
+      return [low - span / 2, high + span / 2];
     };
     const [first, second] = [range(i), range(j)];
     const rest = new Float64Array(nSamples);
@@ -556,7 +557,7 @@
   }
 
   function drawSurface() {
-    const p = canvasOf("surface", [10, 70, 40, 58]);
+    const p = canvasOf("surface", [22, 62, 40, 58]);
     const [i, j] = state.pair;
     const surface = surfaceOver(i, j);
     const x = linear(...surface.first, p.x0, p.x1);
@@ -596,23 +597,20 @@
       g.arc(...at(0), 4.5, 0, 2 * Math.PI);
       g.fill();
       g.stroke();
-      const [sx, sy] = at(data.kept);
-      g.beginPath();
-      for (let k = 0; k < 10; k++) {
-        const radius = k % 2 ? 3.4 : 8.5;
-        const angle = (k * Math.PI) / 5 - Math.PI / 2;
-        g.lineTo(sx + radius * Math.cos(angle), sy + radius * Math.sin(angle));
+      const [fx, fy] = at(data.kept);
+      for (const [width, colour] of [[5, colours.card], [2, colours.ink]]) {
+        g.lineWidth = width;
+        g.strokeStyle = colour;
+        for (const [ux, uy] of [[1, 0], [-1, 0], [0, 1], [0, -1]])
+          line(g, fx + 6 * ux, fy + 6 * uy, fx + 12 * ux, fy + 12 * uy);
       }
-      g.closePath();
-      g.lineWidth = 1.5;
-      g.fill();
-      g.stroke();
       cursor(g, ...at(state.step), colours["loss-1"]);
     });
     const text = [i, j].map((k) => `${axisName(k)} ${short(parameter(state.step, k))}`).join(", ");
-    const others = d > 1 && d + 1 > 2 ? " The contours hold all other parameters as fitted." : "";
-    $("surface-note").textContent = `○ start, ☆ fitted.${others}`;
-    $("surface").setAttribute("aria-label", `Path on the cost surface, ${where(state.step)}. ${text}.`);
+    const others = d > 1 ? " The contours hold all other parameters as fitted." : "";
+    $("surface-note").textContent = `○ start, + fitted.${others}`;
+    $("surface").setAttribute("aria-label", `Path on the cost surface, J from ${short(surface.low)} to ${short(surface.high)}. ` +
+      `At ${where(state.step)}: ${text}.`);
   }
 
   function drawScale(p, surface) {
@@ -637,7 +635,7 @@
       g.fillText(short(J, 2), left + width + 5, p.y1 - k * (p.y1 - p.y0 - 12) - 6);
     }
     g.textBaseline = "alphabetic";
-    g.fillText("J", left + 2, p.h - 22);
+    g.fillText("J", left + 2, p.y0 - 8);
   }
 
   // ------------------------------------------------------------------ parameters
@@ -747,11 +745,11 @@
         data.gradient[step * (d + 1) + j]];
       values.forEach((value, k) => numberOf(cells[k], value, 6));
     }
-    const label = f.y === 0 || f.y === 1 ? ` (${f.y === 1 ? positive : negative})` : "";
+    const label = f.y === 1 ? positive : f.y === 0 ? negative : "a soft label";
     const verdict = isRight(sample) ? "right" : "wrong";
     $("sample-note").textContent =
-      `${where(step)}: target y = ${short(f.y)}${label}, predicted ${f.z > 0 ? positive : negative}` +
-      ` with σ = ${short(f.sigma)}, which is the ${verdict} side of 0.5.`;
+      `Target y = ${short(f.y)} (${label}). At ${where(step)} the neuron answers ` +
+      `σ = ${short(f.sigma)}, on the ${verdict} side of 0.5.`;
     if (document.activeElement !== $("sample")) $("sample").value = data.shown[sample];
     drawNeuron(f);
   }
@@ -815,30 +813,27 @@
 
   function drawWide(f, width) {
     const rows = inputs(5);
-    const [spacing, top, r] = [58, 34, 21];
-    const xIn = 196;
-    const xs = [0.43, 0.7].map((part) => xIn + part * (width - xIn));
-    const [xSum, xSigma, xLoss] = [...xs, width - 46];
+    const [spacing, top, r, xIn] = [58, 34, 21, 196];
+    const [xSum, xSigma, xLoss] = [0.46, 0.735, 1].map((part) => xIn + part * (width - 46 - xIn));
+    const xBend = xSum - r - 58;
     const yMiddle = top + (spacing * (rows.length - 1)) / 2 + 4;
     rows.forEach((input, k) => {
       const y = top + k * spacing;
-      const angle = Math.atan2(yMiddle - y, xSum - xIn);
+      const angle = Math.atan2(yMiddle - y, xSum - xBend);
       const [ux, uy] = [Math.cos(angle), Math.sin(angle)];
-      const [from, to] = [[xIn + 15 * ux, y + 15 * uy], [xSum - (r + 4) * ux, yMiddle - (r + 4) * uy]];
-      const beside = (q) => [q[0] - 6 * uy, q[1] + 6 * ux];
-      arrow([from, to]);
-      arrow([beside(to), beside(from)].map(([a, b]) => [a, b]), "back");
+      const end = (apart) => [xSum - (r + 4) * ux - apart * uy, yMiddle - (r + 4) * uy + apart * ux];
+      arrow([[xIn + 15, y - 4], [xBend, y - 4], end(-4)]);
+      arrow([end(4), [xBend, y + 4], [xIn + 15, y + 4]], "back");
       shape("circle", { cx: xIn, cy: y, r: 13 });
       say(xIn - 22, y - 2, clip(input.name, 23), "soft", "end");
-      const along = (t) => [from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1])];
-      const [lx, ly] = along(0.36);
+      const x = (xIn + 15 + xBend) / 2;
       if (input.sum === undefined) {
         say(xIn - 22, y + 15, input.w_name === "b" ? "1" : `x = ${short(input.x)}`, "", "end");
-        say(lx, ly - 6, `${input.w_name} = ${short(input.w)}`);
-        say(lx, ly + 19, `${input.down} = ${short(input.x)}`, "back");
+        say(x, y - 11, `${input.w_name} = ${short(input.w)}`);
+        say(x, y + 20, `${input.down} = ${short(input.x)}`, "back");
       } else {
-        say(lx, ly - 6, `sum of w·x = ${short(input.sum)}`);
-        say(lx, ly + 19, "dz/dw = x", "back");
+        say(x, y - 11, `sum of w·x = ${short(input.sum)}`);
+        say(x, y + 20, "dz/dw = x", "back");
       }
     });
     const between = (x1, x2, forward, backward) => {
@@ -980,7 +975,9 @@
     $("title").textContent = data.title;
     $("summary").textContent =
       `A logistic neuron trained with optimizer ${data.optimizer} and α = ${data.alpha} on ` +
-      `${count(data.n_samples, "sample")} with ${count(d, "feature")}: ${positive}, or ${negative}?`;
+      `${count(data.n_samples, "sample")} with ${count(d, "feature")}. Its answer σ(z) is the ` +
+      `probability of ${positive}; the other class is ${negative}.`;
+    document.querySelector("main").classList.toggle("many", d > 8);
     const thinned = [];
     if (nSamples < data.n_samples) thinned.push(`${nSamples} of ${data.n_samples} samples`);
     if (nSteps < data.n_iter) thinned.push(`${nSteps} of ${data.n_iter} iterations`);
@@ -999,11 +996,11 @@
       $("parameters-note").hidden = false;
       $("parameters-note").textContent = `The ${MOST_LISTED - 1} largest of ${d} weights, and the bias.`;
     }
-    $("ending").textContent = `${termination.message[0].toUpperCase()}${termination.message.slice(1)}.`;
+    $("ending").textContent =
+      `Stopped after ${count(termination.n_iter, "iteration")}: ${termination.message}.`;
     const kept = where(data.kept);
     const entries = [
       ["Converged", termination.converged ? "yes" : `no (${termination.reason})`],
-      ["Iterations", String(termination.n_iter)],
       ["Parameters kept", kept],
       ["Cost J there", short(data.J[data.kept], 6)],
       ["max |dJ/dθ| there", short(data.gradient_max[data.kept], 3)],
@@ -1174,8 +1171,8 @@
       const found = data.shown.indexOf($("sample").valueAsNumber);
       $("sample").setCustomValidity(found < 0 ? "This page does not hold that sample." : "");
       if (found >= 0) choose(found);
-      else $("sample").reportValidity();
     });
+    $("sample").addEventListener("change", () => $("sample").reportValidity());
     $("sample").addEventListener("blur", schedule);
     $("largest").addEventListener("click", () =>
       choose(argmax((i) => factors(state.step, i).l)));
@@ -1219,4 +1216,5 @@
   drawCalibration();
   render();
   listen();
+  document.documentElement.classList.add("ready");
 })();
