@@ -68,8 +68,8 @@ def pictures(chromium):
     """What the linked views show, as pixels and text."""
     return chromium.run(
         "return [...arguments[0].map((id) => document.getElementById(id).toDataURL()),"
-        " ...['parameters', 'factors', 'parts', 'drawing'].map("
-        "(id) => document.getElementById(id).textContent), document.querySelector('#slider').value]",
+        " ...['parameters', 'factors', 'parts', 'drawing', 'where'].map("
+        " (id) => document.getElementById(id).textContent), document.all.slider.value]",
         VIEWS,
     )
 

@@ -23,6 +23,7 @@ _LAZY = {
     "PenaltyCurveDisplay": "plots",
     "Replay": "inspection",
     "Termination": "core.training",
+    "animate": "plots",
     "brier_decomposition": "inspection.evaluation",
     "check_gradient": "inspection",
     "coefficient_table": "estimators.inference",
