@@ -419,6 +419,24 @@ def test_one_feature_weights_and_soft_labels(chromium, folder):
     assert chromium.errors() == []
 
 
+def test_a_second_run_is_told_from_the_first(chromium, folder):
+    """From w = 8 the descent ends in the higher valley, and training goes on from the lower."""
+    x = np.array([[-10.0], [-9], [-1], [-0.5], [0.5], [1], [9], [10]])
+    y = np.array([1, 1, 0, 0, 1, 1, 0, 0])
+    neuron = fitted(x, y, alpha=1e-3, init=[8.0, 0.0])
+    table = trace(neuron, x, y)
+    assert table["run"].max() == 2
+    page = replay_page(neuron, x, y, folder / "runs.html")
+    for step in (3, len(table) - 1):
+        open_at(chromium, page, step=step)
+        run, iteration = int(table["run"][step]), int(table["iteration"][step])
+        last = table["iteration"][table["run"] == run].max()
+        assert text(chromium, "where") == f"run {run}, iteration {iteration} of {last}"
+        (w,) = numbers(chromium, "parameters")["x0"]
+        assert w == table["x0"][step]
+    assert chromium.errors() == []
+
+
 def test_a_replay_is_the_trace():
     neuron = fitted(X, LABELS, optimizer="adam", batch_size=64, max_iter=20)
     replay = Replay.from_neuron(neuron, X, LABELS)

@@ -705,7 +705,7 @@
     FACTORS.splice(6, 0, ["dz/dw", "x", () => "the feature itself", () => feature(state.sample, 0)]);
 
   function sumInNumbers(f) {
-    if (d > 2) return `sum of ${d} products, + ${bracketed(parameter(state.step, d))}`;
+    if (d > 2) return `sum of ${d} products, and b = ${short(parameter(state.step, d))}`;
     const products = Array.from({ length: d }, (_, j) =>
       `${bracketed(parameter(state.step, j))} · ${bracketed(feature(state.sample, j))}`);
     return `${products.join(" + ")} + ${bracketed(parameter(state.step, d))}`;
