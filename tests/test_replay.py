@@ -362,10 +362,10 @@ def test_the_test_samples_are_judged_too(chromium, moons):
     assert len(counted[0].split(";")) == len(np.unique(np.ceil(p * 5)))
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_its_window_and_nothing_jumps(chromium, cancer, width, dark):
-    page, _, _ = cancer
+@pytest.mark.parametrize("data", ["cancer", "moons"])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
+def test_it_fits_its_window_and_nothing_jumps(request, chromium, data, width, dark):
+    page = request.getfixturevalue(data)[0]
     open_at(chromium, page, step=0, width=width, height=800, dark=dark)
     assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
     background = chromium.run("return getComputedStyle(document.body).backgroundColor")

@@ -725,6 +725,7 @@
     const cell = row.insertCell();
     cell.className = "value";
     if (name.includes("d")) row.className = "back";
+    if (name === "z" && d === 2) row.className = "tall"; // its sum can take two lines
     return { numbers, value: cell.appendChild(document.createElement("data")) };
   });
 
