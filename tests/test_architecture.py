@@ -29,7 +29,7 @@ LAYERS = {
     "persistence": {"numpy", "sklearn", "skops"},
     "datasets": {"numpy", "pandas", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
-    "plots": {"numpy", "sklearn", "matplotlib"},
+    "plots": {"numpy", "sklearn", "matplotlib", "rich"},
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.
 LAZY = ["matplotlib", "pandas", "skops"]

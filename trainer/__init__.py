@@ -21,7 +21,9 @@ _LAZY = {
     "OPTIMIZERS": "optimizers",
     "Objective": "core.objective",
     "PenaltyCurveDisplay": "plots",
+    "Replay": "inspection",
     "Termination": "core.training",
+    "animate": "plots",
     "brier_decomposition": "inspection.evaluation",
     "check_gradient": "inspection",
     "coefficient_table": "estimators.inference",
@@ -35,6 +37,7 @@ _LAZY = {
     "plot_calibration": "plots",
     "plot_decision_boundary": "plots",
     "reference_models": "inspection.evaluation",
+    "replay_page": "inspection",
     "save_model": "persistence.models",
     "trace": "inspection",
 }

@@ -5,6 +5,7 @@ again, `ax_` and `figure_` are what was drawn on. Matplotlib is imported on firs
 no Axes are given a figure is made without pyplot, so nothing stays open.
 """
 
+from trainer.plots.animation import animate
 from trainer.plots.brier import BrierDecompositionDisplay
 from trainer.plots.calibration import plot_calibration
 from trainer.plots.cost_surface import CostSurfaceDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "CostSurfaceDisplay",
     "LossCurveDisplay",
     "PenaltyCurveDisplay",
+    "animate",
     "plot_calibration",
     "plot_decision_boundary",
 ]
