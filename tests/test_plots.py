@@ -175,6 +175,8 @@ def test_the_loss_curve_shows_the_costs_recorded():
     ):
         np.testing.assert_array_equal(drawn[label].get_ydata(), costs)
         np.testing.assert_array_equal(drawn[label].get_xdata(), np.arange(neuron.n_iter_ + 1))
+    score = brier_score_loss(Y[TEST], neuron.predict_proba(X[TEST])[:, 1], pos_label="malignant")
+    assert neuron.validation_curve_[-1] == pytest.approx(score, rel=1e-10)
     assert display.ax_.get_title("left") == "a run"
     assert display.ax_.get_xlabel() == "iteration"
     assert display.ax_.get_yscale() == "log"

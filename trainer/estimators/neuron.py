@@ -112,7 +112,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     loss_curve_ : ndarray of shape (n_iter_ + 1,)
         J before the first iteration and after each; of several neurons, their mean.
     validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
-        The same cost on the rows held out, if there are any.
+        Mean squared error on the rows held out, if there are any, without the penalty.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost, gradient_max (largest
         component of J's gradient), validation_cost, seconds since the start.
@@ -254,7 +254,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             parts = [
                 (X[m], target[m], None if weight is None else weight[m]) for m in (mask, ~mask)
             ]
-            validation, (X, target, weight) = self._objective(*parts[0]), parts[1]
+            validation, (X, target, weight) = self._objective(*parts[0], alpha=0), parts[1]
 
         def after_iteration(theta: Array, history: History) -> bool:
             iteration = len(history.cost) - 1
@@ -391,8 +391,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 return given_start(theta, shape, self.fit_intercept)
         return given_start(self.init, shape, self.fit_intercept)
 
-    def _objective(self, X: Any, target: Array, weight: Array | None) -> Objective:
-        return Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)
+    def _objective(
+        self, X: Any, target: Array, weight: Array | None, alpha: float | None = None
+    ) -> Objective:
+        alpha = self.alpha if alpha is None else alpha
+        return Objective(ArrayRows(X, target, weight), alpha, self.fit_intercept)
 
     def _validate_held_out(self, X_val: Any, y_val: Any) -> Objective:
         if X_val is None or y_val is None:
@@ -403,7 +406,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             targets = encode(y_val, None, None, X_val.dtype, self.classes_)
         except ValueError as error:
             raise ValueError(f"y_val: {error}") from error
-        return self._objective(X_val, targets.values, None)
+        return self._objective(X_val, targets.values, None, alpha=0)
 
     def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         """X and y by scikit-learn's rules; soft labels as they come."""
