@@ -216,8 +216,11 @@ def repeated(function, **options):
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_weights_count_as_repeated_rows_in_bins(strategy):
     weighed, twice = repeated(brier_decomposition, n_bins=6, strategy=strategy)
-    for name, value in vars(weighed).items():
-        np.testing.assert_allclose(value, getattr(twice, name), rtol=1e-10, err_msg=name)
+    for name in vars(weighed).keys() - {"n_rows"}:
+        values = (getattr(parts, name) for parts in (weighed, twice))
+        np.testing.assert_allclose(*values, rtol=1e-10, err_msg=name)
+    assert weighed.n_rows.sum() == np.count_nonzero(forecasts()[2])
+    np.testing.assert_array_equal(twice.n_rows, twice.weight)
 
 
 def test_weights_count_as_repeated_rows_in_the_curve():

@@ -34,6 +34,7 @@ from trainer import (
     reliability_curve,
     trace,
 )
+from trainer.plots.display import Display
 from trainer.plots.style import literal
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -96,6 +97,23 @@ def test_a_display_is_drawn_when_it_is_first_shown():
     display = LossCurveDisplay({"adam": {"cost": [0.25, 0.1]}})
     assert display._repr_png_().startswith(b"\x89PNG")
     assert display.ax_.get_lines()
+
+
+def test_a_new_display_needs_to_draw_and_no_more():
+    class WeightsDisplay(Display):
+        def __init__(self, weights, name=None):
+            self.weights = weights
+            self.name = name
+
+        def _draw(self, ax):
+            ax.bar(range(len(self.weights)), self.weights)
+
+    display = WeightsDisplay([0.1, -0.3], name="weights").plot()
+    assert [bar.get_height() for bar in display.ax_.patches] == [0.1, -0.3]
+    assert display.ax_.get_title("left") == "weights"
+    assert not display.figure_.legends
+    assert display._repr_png_().startswith(b"\x89PNG")
+    assert WeightsDisplay([1]).plot(Figure().subplots()).ax_.get_legend() is None
 
 
 def test_legends_are_below_the_axes_and_within_the_figure(displays):
@@ -412,11 +430,11 @@ def test_calibration_shows_curve_band_bins_counts_and_parts(pos_label):
     _, isotonic, bins, few = display.ax_.get_lines()
     np.testing.assert_array_equal(isotonic.get_xydata(), np.c_[curve.prob_pred, curve.prob_true])
     shares, means = calibration_curve(y, p, n_bins=8)
-    assert (parts.weight < 10).any()
+    assert (parts.n_rows < 10).any()
     drawn = np.vstack([bins.get_xydata(), few.get_xydata()])
     np.testing.assert_allclose(np.sort(drawn[:, 0]), means)
     np.testing.assert_allclose(drawn[np.argsort(drawn[:, 0]), 1], shares)
-    np.testing.assert_array_equal(few.get_xdata(), parts.prob_pred[parts.weight < 10])
+    np.testing.assert_array_equal(few.get_xdata(), parts.prob_pred[parts.n_rows < 10])
     assert few.get_markerfacecolor() == "none"
     band = consistency_band(p, random_state=0)
     low, high = display.ax_.collections[0].get_paths()[0].vertices[:, 1][[1, -2]]
@@ -457,7 +475,7 @@ def test_calibration_of_several_models_and_of_any_classifier():
         score = brier_score_loss(Y[TEST] == "malignant", p, sample_weight=weight)
         assert line.get_label().startswith(f"{name}\n{score:.4f} = ")
     heights = np.array([bar.get_height() for bar in display.counts_ax_.patches])
-    assert heights.sum() == 3 * weight.sum()
+    assert heights.sum() == 3 * np.count_nonzero(weight)
     two = dict(list(models.items())[:2])
     assert set(CalibrationDisplay.from_estimators(two, X[TEST], Y[TEST], **options).bands) == {*two}
     options["level"] = None

@@ -92,6 +92,8 @@ class BrierDecomposition:
         Numbers, from 0, of the bins that hold a row.
     prob_pred, prob_true, weight : arrays of shape (n_filled_bins,)
         Mean forecast, observed share and weight of each of them.
+    n_rows : array of int of shape (n_filled_bins,)
+        Their numbers of rows, not counting those of weight 0.
     """
 
     brier: float
@@ -104,6 +106,7 @@ class BrierDecomposition:
     prob_pred: Array
     prob_true: Array
     weight: Array
+    n_rows: Array
 
 
 def reliability_curve(
@@ -355,6 +358,7 @@ def brier_decomposition(
         prob_pred=p_k,
         prob_true=y_k,
         weight=n,
+        n_rows=np.bincount(bins),
     )
 
 

@@ -52,7 +52,7 @@ class CalibrationDisplay(Display):
     ax_ : matplotlib Axes
         The reliability diagram.
     counts_ax_ : matplotlib Axes or None
-        The weight of the rows in each bin, beneath. On Axes that are given there is the diagram
+        The number of rows in each bin, beneath. On Axes that are given there is the diagram
         alone, without these and without the parts of the score.
     figure_ : matplotlib Figure
         The figure they belong to.
@@ -260,8 +260,8 @@ class CalibrationDisplay(Display):
         for i, (parts, colour) in enumerate(zip(self.bins.values(), COLOURS, strict=False)):
             widths = np.diff(parts.edges)[parts.filled]
             lefts = parts.edges[parts.filled] + (0.05 + 0.9 * i / n) * widths
-            bars = ax.bar(lefts, parts.weight, 0.9 / n * widths, align="edge", color=colour)
-            few = [f"{rows:.3g}" if rows < FEW_ROWS else "" for rows in parts.weight]
+            bars = ax.bar(lefts, parts.n_rows, 0.9 / n * widths, align="edge", color=colour)
+            few = [str(rows) if rows < FEW_ROWS else "" for rows in parts.n_rows]
             ax.bar_label(bars, few, fontsize=8, color=colour, padding=1)
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.set(ylabel="rows")
@@ -277,7 +277,7 @@ def _draw_band(ax: Any, band: ConsistencyBand, colour: str, labelled: bool) -> N
 
 
 def _draw_bins(ax: Any, parts: BrierDecomposition, with_parts: bool) -> None:
-    few = parts.weight < FEW_ROWS
+    few = parts.n_rows < FEW_ROWS
     binned = (parts.brier, parts.reliability, parts.resolution, parts.uncertainty)
     label = f"shares of {len(parts.edges) - 1} bins"
     if few.any():

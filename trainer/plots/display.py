@@ -53,9 +53,9 @@ class Display:
             self.ax_.set_title(literal(self.name, 80), loc="left")
         entries = zip(*(each.get_legend_handles_labels() for each in axes), strict=True)
         handles, labels = (list(chain.from_iterable(parts)) for parts in entries)
-        if ax is None:
+        if handles and ax is None:
             self._draw_legend_below(handles, labels)
-        else:
+        elif handles:
             self.ax_.legend(handles, labels, framealpha=0.8, edgecolor="none", fontsize="small")
         return self
 
