@@ -10,8 +10,8 @@ from trainer.plots.style import literal
 
 # Inches that parts of a legend take in Matplotlib's default font size.
 LINE_HEIGHT = 0.21
-HANDLE_WIDTH = 0.7
-CHARACTER_WIDTH = 0.08
+HANDLE_WIDTH = 0.6
+CHARACTER_WIDTH = 0.07
 
 
 class Display:
