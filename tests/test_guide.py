@@ -56,7 +56,7 @@ def test_the_readme(workplace, capsys):
 def test_the_guide(workplace, capsys):
     names = run("docs/guide.md")
     left = {path.name for path in workplace.iterdir()} - {"data"}
-    assert left == {"penalty.png", "loss.png", "brier.png", "surface.png", "tumours.skops"}
+    assert left == {"penalty.png", "loss.png", "calibration.png", "surface.png", "tumours.skops"}
 
     # what the text beside the blocks says
     figures = names["compare_models"](names["models"], names["rows"], pos_label="malignant")

@@ -139,7 +139,7 @@ class _Solve:
                     hessians[k] = other.hessians[j]
             else:
                 ends[k] = replace(ends[k], n_iter=other.terminations[j].n_iter)
-        self.result = Result(theta, ends, self.history, hessians)
+        self.result = replace(result, theta=theta, terminations=ends, hessians=hessians)
 
     def check(self) -> None:
         """Tell minima from saddle points, saturation and runs to infinity."""

@@ -22,7 +22,7 @@ REASONS = {
         converged=True,
     ),
     "early_stopping": Reason(
-        "early stopping",
+        "no gain on the validation rows",
         "the objective on the validation rows has not improved for {patience} iterations; "
         "the parameters that were best there are kept",
         converged=True,
@@ -37,12 +37,12 @@ REASONS = {
         "one more iteration would gain less than the sampling error of {n_rows} rows",
     ),
     "plateau": Reason(
-        "J does not decrease",
+        "plateau of J",
         "no step lowers J any further in this precision, though the largest component of the "
         "gradient is {gradient_max:.3g}; scale the features or raise tol",
     ),
     "saturated": Reason(
-        "saturated",
+        "neuron saturated",
         "the neuron is so saturated (mean σ(1-σ) = {mean_sigmoid_derivative:.1e}) that its "
         "gradient would be this small whatever the labels; start nearer to 0 (init), scale the "
         "features, or set alpha > 0",
@@ -127,3 +127,8 @@ class Termination:
 def message(reason: str, /, **values: Any) -> str:
     """The sentence for a reason, with the values that it mentions."""
     return REASONS[reason].message.format(**values)
+
+
+def reason_label(reason: str) -> str:
+    """The reason in a few words, for legends; an unknown one is returned as it is."""
+    return REASONS[reason].label if reason in REASONS else reason

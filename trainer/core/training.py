@@ -100,7 +100,7 @@ class Result:
     """Parameters (d + 1, K), a `Termination` for every neuron, and the history.
 
     `hessians` (d + 1, d + 1) are those at the parameters, by number of the neuron, where the
-    optimizer knows them; `state` is the optimizer's last one, of the neurons that were still
+    `optimizer` knows them; `state` is its last one, of the neurons that were still
     being trained.
     """
 
@@ -109,6 +109,7 @@ class Result:
     history: History
     hessians: dict[int, Array] = field(default_factory=dict)
     state: State | None = None
+    optimizer: Optimizer | None = None
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -270,7 +271,9 @@ class _Run:
 
     def result(self) -> Result:
         """What there is to tell."""
-        return Result(self.theta, self.terminations, self.history, self.hessians, self.state)
+        return Result(
+            self.theta, self.terminations, self.history, self.hessians, self.state, self.optimizer
+        )
 
     def _record(self) -> None:
         state = self.state

@@ -131,11 +131,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         several. It shows all runs, in order: also a second one, from another start, that
         ended no lower. While "auto" solves a sample of the rows, it is J of the sample.
     validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
-        The same objective on the validation rows, if there are any.
+        Mean squared error on the validation rows, without the penalty, if there are any.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost (J), gradient_max (largest
         component of its gradient), validation_cost, seconds since the fit began. Also run,
         where there was more than one, and n_rows, where one was on a sample of the rows.
+    optimizer_ : str
+        The optimizer that was used, where "auto" chose it.
     termination_ : Termination
         Why training stopped. With several neurons: that of the slowest neuron that did not
         converge or, if all converged, of the slowest.
@@ -431,7 +433,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             data = prepare(self, X_val, y_val, None, classes=self.classes_, class_weight=None)
         except ValueError as error:
             raise ValueError(f"X_val, y_val: {error}") from error
-        return data.objective(self.alpha, self.fit_intercept)
+        return data.objective(0.0, self.fit_intercept)
 
     def _split(self, data: Data, seed: int) -> tuple[Data, Objective]:
         """The rows to train on, and J over those held out for early stopping."""
@@ -441,7 +443,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             )
         targets = data.targets
         mask = held_out(data.X, targets.strata, targets.weight, self.validation_fraction, seed)
-        validation = data.part(mask).objective(self.alpha, self.fit_intercept)
+        validation = data.part(mask).objective(0.0, self.fit_intercept)
         return data.part(~mask), validation
 
     def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
@@ -468,6 +470,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             key=lambda end: (end.reason == "diverged", not end.converged, end.n_iter),
         )
         self.n_iter_ = result.history.n_iter
+        self.optimizer_ = next(
+            (name for name, kind in OPTIMIZERS.items() if isinstance(result.optimizer, kind)),
+            type(result.optimizer).__name__,
+        )
         self.loss_curve_ = np.array([record.cost.mean() for record in records])
         before = result.history.started - started
         self._history: dict[str, Array] = {
