@@ -16,6 +16,12 @@ from trainer.core.parallel import scratch
 
 Array = npt.NDArray[Any]
 
+MIN_SYMMETRIC_SIZE = 2**16
+"""From this many entries of X on, a symmetric product costs less than a general one.
+
+Below, selecting the rows with a negative factor costs more than it saves. Measured on one core:
+569 × 30 .031 ms general, .049 symmetric; 1 000 × 100 .49 and .37; 20 000 × 100 15.7 and 10.0."""
+
 
 class Block(NamedTuple):
     """Some rows: X (m, d), dense or CSR, targets y (m, 1 or K), weight (m, 1 or K) or None."""
@@ -160,12 +166,29 @@ def _outer_products(block: Block, factor: Array) -> Array:
     sums = np.empty((d + 1, d + 1, factor.shape[1]))
     for k in range(factor.shape[1]):
         if isinstance(X, np.ndarray):
-            sums[:-1, :-1, k] = X.T @ (X * factor[:, k : k + 1])
+            sums[:-1, :-1, k] = _symmetric_product(X, factor[:, k])
         else:
             sums[:-1, :-1, k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
     sums[:-1, -1] = sums[-1, :-1] = X.T @ factor
     sums[-1, -1] = factor.sum(axis=0)
     return sums
+
+
+def _symmetric_product(X: Array, factor: Array) -> Array:
+    """Σ factor·xxᵀ over the rows of X.
+
+    NumPy computes AᵀA as a symmetric update, at half the cost of a general product, so the rows
+    are scaled by √|factor|, and those with a negative factor are subtracted twice.
+    """
+    if X.size < MIN_SYMMETRIC_SIZE:
+        return X.T @ (X * factor[:, np.newaxis])
+    scaled = X * np.sqrt(np.abs(factor))[:, np.newaxis]
+    product: Array = scaled.T @ scaled
+    negative = factor < 0
+    if negative.any():
+        subtracted = scaled[negative]
+        product -= 2 * (subtracted.T @ subtracted)
+    return product
 
 
 def _with_data(X: Any, data: Array) -> Any:

@@ -140,8 +140,8 @@ def _close() -> None:
 
 
 def hold_blas() -> None:
-    """Run BLAS on one thread until the session ends."""
-    if not _this.holds_blas:
+    """Run BLAS on one thread until the session ends; outside a session, do nothing."""
+    if _this.depth and not _this.holds_blas:
         BLAS_LIMIT.acquire()
         _this.holds_blas = True
 
@@ -157,6 +157,11 @@ def session_threads() -> int:
 
 def run(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     """Results of the tasks, in order: the first runs here, each other in a thread of its own."""
+    with session():
+        return _run(tasks)
+
+
+def _run(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     global _n_pools
     hold_blas()
     if _this.pool is None and len(tasks) > 1:

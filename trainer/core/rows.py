@@ -237,6 +237,7 @@ class ArrayRows:
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """See `Rows.sample`."""
+        parallel.hold_blas()  # the sample is small, but all rows are worked on in the same session
         drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
         drawn.sort()
         return ArrayRows(*promoted(*self._take(drawn)), self.y_of, self.weight_of)

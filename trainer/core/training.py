@@ -244,7 +244,9 @@ class _Run:
         else:
             self.state = self.optimizer.resume(self.objective, self.theta, previous)
         # Beyond the largest value of the loss only a runaway penalty lifts J.
-        self.limit = self.state.J + self.objective.loss.max_value
+        self.limit = np.minimum(
+            self.state.J + self.objective.loss.max_value, np.finfo(np.float64).max
+        )
         self._record()
         self._finish_where_done(None)
 
@@ -252,7 +254,7 @@ class _Run:
         """One step of the neurons still working; those with a reason to stop leave."""
         before = self.state
         self.state = self.optimizer.step(self.objective, before)
-        diverged = ~(self.state.J <= self.limit[self.working]) | ~np.isfinite(self.state.J)
+        diverged = ~(self.state.J <= self.limit[self.working])
         if diverged.any():
             for k, J in zip(self.working[diverged], self.state.J[diverged], strict=True):
                 self._terminate(k, "diverged", diverged_to=J)

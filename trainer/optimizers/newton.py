@@ -142,13 +142,13 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
     """
     low, high, shift, s = 0.0, np.inf, 0.0, None
     H = H.copy()
-    if not (np.isfinite(H).all() and np.isfinite(g).all()):
-        return np.zeros_like(g)
     # along collinear columns there is no curvature, and rounding alone would lead far
     np.einsum("ii->i", H)[:] += 1e-13 * np.einsum("ii->i", G)
     for _ in range(60):
         factor, not_definite = dpotrf(H + shift * G if shift else H)
         if not_definite:
+            if shift == 0 and not np.isfinite(H).all():
+                return np.zeros_like(g)
             low = shift
             # above this H + λG is positive definite, whatever the data
             shift = most_negative if high == np.inf and low < most_negative else _middle(low, high)
