@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -280,3 +281,91 @@ def test_scikit_learns_tools_see_an_optimizers_parameters():
 def test_bad_optimizers_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+# ------------------------------------------------------------ what belongs to the caller
+
+
+def unsorted_sparse(duplicates):
+    rng = np.random.default_rng(0)
+    n, d, k = 60, 8, 4
+    indices = np.concatenate([rng.permutation(d)[:k] for _ in range(n)])
+    if duplicates:
+        indices[1::k] = indices[::k]
+    return csr_array((rng.standard_normal(n * k), indices, np.arange(0, n * k + 1, k)), (n, d))
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+@pytest.mark.parametrize("kind", [LogisticNeuron, LogisticNeuronCV])
+def test_a_sparse_matrix_is_not_changed(kind, duplicates):
+    X, y = unsorted_sparse(duplicates), np.arange(60) % 2
+    before = [part.copy() for part in (X.data, X.indices, X.indptr)]
+    neuron = kind(random_state=0).fit(X, y)
+    neuron.predict_proba(X)
+    for old, new in zip(before, (X.data, X.indices, X.indptr), strict=True):
+        np.testing.assert_array_equal(old, new)
+    np.testing.assert_allclose(
+        neuron.coef_, kind(random_state=0).fit(X.toarray(), y).coef_, rtol=1e-6, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("settings", ["warn", "raise"])
+@pytest.mark.parametrize("scale", [1e-310, 1e-150, 1e18, 1e100])
+def test_numpys_warnings_do_not_leak(scale, settings):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)) * scale, np.arange(40) % 2
+    with warnings.catch_warnings(), np.errstate(all=settings):
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron().fit(X, y)
+        p = neuron.predict_proba(X)
+    assert np.isfinite(neuron.coef_).all()
+    assert np.isfinite(p).all()
+
+
+# -------------------------------------------------------------- float32 without scaling
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_unscaled_float32_gives_what_float64_gives(seed):
+    rng = np.random.default_rng(seed)
+    n, d = rng.integers(20, 300), rng.integers(2, 30)
+    means, spreads = 10 ** rng.uniform(0, 5, d), 10 ** rng.uniform(-1, 3, d)
+    X = (rng.standard_normal((n, d)) * spreads + means).astype(np.float32)
+    y = rng.integers(0, 2, n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        single = LogisticNeuron(random_state=0).fit(X, y)
+        double = LogisticNeuron(random_state=0).fit(X.astype(np.float64), y)
+    assert single.coef_.dtype == np.float32
+    assert single.termination_.reason == double.termination_.reason
+    assert single.termination_.cost == pytest.approx(double.termination_.cost, rel=1e-12)
+    np.testing.assert_allclose(single.coef_, double.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        (np.random.default_rng(0).standard_normal((200, 10)) + 1e4).astype("f4"),
+        np.repeat(np.arange(1990, 2020, dtype="f4"), 4)[:, None] * [1, 1],  # a column twice
+        np.array([[3e8], [3e8 + 64], [3e8 + 128], [3e8 + 192]], dtype="f4"),  # Unix time
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.0, 1e-4])
+def test_float32_of_large_means_does_not_crash(X, alpha):
+    y = np.arange(len(X)) % 3 == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron(alpha=alpha, random_state=0).fit(X, y)
+    assert np.isfinite(neuron.coef_).all()
+    assert neuron.termination_.cost <= 0.25
+
+
+def test_float32_too_large_to_be_copied_still_trains(monkeypatch):
+    monkeypatch.setattr("trainer.core.rows.MAX_PROMOTED", 0)
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((300, 5)) + 3).astype(np.float32)
+    y = (X[:, 0] > 3.2).astype(int)
+    single = LogisticNeuron(tol=1e-5, alpha=1e-2).fit(X, y)
+    double = LogisticNeuron(tol=1e-5, alpha=1e-2).fit(X.astype(np.float64), y)
+    np.testing.assert_allclose(single.coef_, double.coef_, atol=2e-3)

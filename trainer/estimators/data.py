@@ -118,9 +118,22 @@ def prepare(
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    X = canonical(X)
     encode = from_probabilities if is_soft(y) else from_labels
     targets = encode(y, weight, class_weight, X.dtype, classes)
     return in_arrays(X, targets, weight, X.dtype)
+
+
+def canonical(X: Any) -> Any:
+    """X, or a copy of a sparse X whose indices are not sorted or that has duplicates.
+
+    SciPy's products would sort them in place, and X is the caller's.
+    """
+    if isinstance(X, np.ndarray) or X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def in_arrays(X: Any, targets: Targets, weight: Array | None, dtype: Any) -> Data:
@@ -232,7 +245,7 @@ def _checked_blocks(source: Any) -> Iterator[tuple[Any, Array, Array | None]]:
     for i, block in enumerate(source.blocks()):
         try:
             X, y, weight = block if len(block) == 3 else (*block, None)
-            X = check_array(X, **KINDS)
+            X = canonical(check_array(X, **KINDS))
             y = np.asarray(y) if is_soft(y) else column_or_1d(y)
             check_consistent_length(X, y)
             if weight is not None:

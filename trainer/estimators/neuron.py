@@ -275,7 +275,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             If training stopped before it converged.
         """
         started = perf_counter()
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), np.errstate(all="ignore"):
             seed = self._draw_seed()
             optimizer = self._make_optimizer(seed)
             data = prepare(self, X, y, sample_weight, reset=True)

@@ -177,7 +177,7 @@ class LogisticNeuronCV(LogisticNeuron):
             If the final neuron's training stopped before it converged.
         """
         started = perf_counter()
-        with unchanged_on_error(self), session():
+        with unchanged_on_error(self), np.errstate(all="ignore"), session():
             seed = self._draw_seed()
             alphas = self._penalties()
             data = prepare(self, X, y, sample_weight, reset=True)
