@@ -31,6 +31,7 @@ _LAZY = {
     "list_datasets": "datasets.toy",
     "load_dataset": "datasets.toy",
     "load_model": "persistence.models",
+    "mark": "inspection",
     "make_preprocessor": "datasets.preprocessing",
     "plot_calibration": "plots",
     "plot_decision_boundary": "plots",
