@@ -15,18 +15,21 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "chain_rule": {"numpy"},
     "optimizers": {"numpy", "scipy"},
+    "core.parallel": {"numpy", "joblib", "threadpoolctl"},
+    "core.loss": {"numpy"},
     "core.kernels": {"numpy"},
-    "core.rows": {"numpy", "joblib", "threadpoolctl"},
+    "core.rows": {"numpy", "scipy"},
     "core.objective": {"numpy", "scipy"},
+    "core.termination": set(),
     "core.training": {"numpy"},
-    "core.multistart": {"numpy"},
+    "core.multistart": {"numpy", "scipy"},
     "core.optimality": {"numpy", "scipy"},
     "core.solve": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
-    "persistence": {"sklearn", "skops"},
+    "persistence": {"numpy", "sklearn", "skops"},
     "datasets": {"numpy", "pandas", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
-    "plots": {"numpy", "sklearn", "matplotlib"},
+    "plots": {"numpy", "sklearn", "matplotlib", "rich"},
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.
 LAZY = ["matplotlib", "pandas", "skops"]

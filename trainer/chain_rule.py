@@ -227,7 +227,3 @@ def _checked(y: Numbers, sigma: Numbers) -> tuple[Any, Any]:
             "give one neuron y of shape (n,), a bank (n, 1) or (n, K)"
         )
     return y, sigma
-
-
-# Used by `trainer.core.objective` until its loss holds it.
-MAX_CURVATURE = 0.15405857012135051

@@ -4,6 +4,7 @@ from trainer.inspection.explain import explain
 from trainer.inspection.gradient_check import check_gradient
 from trainer.inspection.marking import Mark, mark
 from trainer.inspection.parameters import fitted_parameters
+from trainer.inspection.replay import Replay, replay_page
 from trainer.inspection.surface import CostSurface, around, cost_surface, parameter_places
 from trainer.inspection.tracing import N_FIGURES, trace
 
@@ -11,6 +12,7 @@ __all__ = [
     "N_FIGURES",
     "CostSurface",
     "Mark",
+    "Replay",
     "around",
     "check_gradient",
     "cost_surface",
@@ -18,5 +20,6 @@ __all__ = [
     "fitted_parameters",
     "mark",
     "parameter_places",
+    "replay_page",
     "trace",
 ]

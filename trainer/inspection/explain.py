@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from trainer.chain_rule import sigmoid
-from trainer.estimators.targets import of_fitted
+from trainer.estimators.data import prepare
 from trainer.inspection.gradient_check import checked_problem
 from trainer.inspection.parameters import (
     check_classes,
@@ -114,7 +114,10 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         check_neuron("explain", neuron)
         check_is_fitted(neuron)
         check_classes(neuron)
-        x, targets, _ = of_fitted(neuron, X, y, sample_weight)
+        data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
+        if data.targets is None:
+            raise ValueError("explain needs X as an array or a frame, got a source of rows")
+        x, targets = data.X, data.targets
         x = np.asarray(x.toarray() if hasattr(x, "toarray") else x, dtype=np.float64)
         target = np.asarray(targets.values, dtype=np.float64)
         weight = np.ones(len(target)) if targets.weight is None else targets.weight

@@ -21,7 +21,7 @@ TRUSTED = [
     "sklearn.model_selection._split.StratifiedShuffleSplit",
     "trainer.estimators.neuron_cv.LogisticNeuronCV",
     "trainer.estimators.neuron.LogisticNeuron",
-    "trainer.core.training.Termination",
+    "trainer.core.termination.Termination",
 ]
 
 
