@@ -37,6 +37,7 @@ _LAZY = {
     "list_datasets": "datasets.toy",
     "load_dataset": "datasets.toy",
     "load_model": "persistence.models",
+    "mark": "inspection",
     "make_preprocessor": "datasets.preprocessing",
     "reference_models": "inspection.evaluation",
     "replay_page": "inspection",

@@ -1,0 +1,67 @@
+"""The lesson's functions, bodies left out. Fill them in and have them marked.
+
+python scripts/mark.py docs/exercises.py
+
+Work from top to bottom. Write for plain numbers; with NumPy's functions (np.exp, not math.exp)
+most of them take batches, too. Try each on the lesson's point, x = 1, y = 1, w = 0.3, b = 0.3,
+before you have it marked.
+"""
+
+import numpy as np  # noqa: F401
+
+
+def sigmoid(z):
+    """Logistic function of z, a number between 0 and 1; sigmoid(0) is 0.5.
+
+    Mind z = -1000: exp(1000) is more than a computer's numbers can hold.
+    """
+    ...
+
+
+def z(x, w, b):
+    """Weighted sum of the input x, with weight w and bias b."""
+    ...
+
+
+def h(x, w, b):
+    """Output of the neuron: use sigmoid and z."""
+    ...
+
+
+def l(y, sigma):  # noqa: E743
+    """Squared error of the output sigma for the target y."""
+    ...
+
+
+def dl_dsig(y, sigma):
+    """Derivative of l with respect to sigma."""
+    ...
+
+
+def dsig_dz(z):
+    """Derivative of sigmoid with respect to z; write it with sigmoid(z)."""
+    ...
+
+
+def dz_dw(x):
+    """Derivative of z with respect to w."""
+    ...
+
+
+def dz_db():
+    """Derivative of z with respect to b."""
+    ...
+
+
+def dJ_dw(x, y, w, b):
+    """Derivative of the cost with respect to w: the product of three, by the chain rule.
+
+    For one sample J is l. For a batch it is the mean of l: use np.mean, and for rows of several
+    features x.T @ ... / len(y).
+    """
+    ...
+
+
+def dJ_db(x, y, w, b):
+    """Derivative of the cost with respect to b."""
+    ...
