@@ -2,6 +2,7 @@
 
 import mpmath
 import numpy as np
+import pandas as pd
 
 from trainer.core.solve import solve
 from trainer.core.training import train
@@ -43,3 +44,34 @@ def exact(y, z):
 def rounded(y, z):
     """The derivatives of `exact` in float64."""
     return tuple(np.asarray(derivative, dtype=float) for derivative in exact(y, z))
+
+
+def mixed_table(n, seed=0):
+    """A table as people have them: numbers of all scales, text with missing values, and an income.
+
+    Income depends on a sum of effects, so that logistic regression's probabilities are right.
+    """
+    rng = np.random.default_rng(seed)
+    age, hours = rng.integers(17, 80, n), np.clip(rng.normal(40, 12, n), 1, 99).round()
+    gain = np.where(rng.random(n) < 0.08, rng.lognormal(8, 1, n), 0).round()
+    schools = np.array(["none", "school", "college", "master", "doctor"])
+    school = rng.choice(5, n, p=[0.1, 0.45, 0.3, 0.1, 0.05])
+    work = rng.choice(
+        ["private", "state", "self", "farm", "army"], n, p=[0.7, 0.14, 0.1, 0.058, 0.002]
+    )
+    married = rng.random(n) < 0.5
+    z = -3.5 + 0.03 * (age - 40) + 0.04 * (hours - 40) + 0.9 * (school - 1) + 1.6 * married
+    z += 0.0003 * gain - 0.8 * (work == "farm")
+    table = pd.DataFrame(
+        {
+            "age": age,
+            "hours": hours,
+            "gain": gain,
+            "school": schools[school],
+            "work": np.where(rng.random(n) < 0.05, None, work),
+            "married": np.where(married, "yes", "no"),
+            "town": rng.choice([f"town {k}" for k in range(60)], n),
+        }
+    )
+    table["income"] = np.where(rng.random(n) < 1 / (1 + np.exp(-z)), ">50K", "<=50K")
+    return table

@@ -1,10 +1,9 @@
 """In LogisticRegression's place: scikit-learn's own tools around a neuron, on real tables."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import mixed_table
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -33,7 +32,6 @@ from threadpoolctl import threadpool_limits
 
 from trainer import LogisticNeuron, LogisticNeuronCV
 
-SHARED = Path(__file__).parents[2] / "shared" / "datasets"
 NEURON, REGRESSION = LogisticNeuron(alpha=1e-3, random_state=0), LogisticRegression(max_iter=1000)
 BOTH = (NEURON, REGRESSION)
 
@@ -75,11 +73,8 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def adult():
-    path = SHARED / "adult_train.csv.gz"
-    if not path.exists():
-        pytest.skip("shared/datasets/adult_train.csv.gz is not there")
-    table = pd.read_csv(path, skipinitialspace=True, na_values="?")
+def incomes():
+    table = mixed_table(16_000)
     X, y = table.drop(columns="income"), table["income"]
     return train_test_split(X, y, train_size=8000, stratify=y, random_state=0)
 
@@ -95,8 +90,8 @@ def mixed(model):
     return make_pipeline(columns, model)
 
 
-def test_a_table_of_text_and_numbers(adult):
-    X, X_test, y, y_test = adult
+def test_a_table_of_text_and_numbers(incomes):
+    X, X_test, y, y_test = incomes
     assert X.isna().any().any()
     pipes = [mixed(model).fit(X, y) for model in (LogisticNeuron(random_state=0), REGRESSION)]
     assert pipes[0][:-1].transform(X[:5]).format == "csr"
@@ -230,7 +225,7 @@ def test_predictions_out_of_fold(cancer):
 
 
 def test_a_threshold_that_is_tuned(adult):
-    X, X_test, y, y_test = adult
+    X, X_test, y, y_test = incomes
     X, y = X[:3000], y[:3000]
     balanced = []
     for model in BOTH:

@@ -53,6 +53,11 @@ def test_the_readme(workplace, capsys):
     assert [number for number in told if number not in printed] == []
 
 
+def test_extending(workplace, capsys):
+    run("docs/extending.md")
+    assert "within tol" in capsys.readouterr().out
+
+
 def test_the_guide(workplace, capsys):
     names = run("docs/guide.md")
     left = {path.name for path in workplace.iterdir()} - {"data"}

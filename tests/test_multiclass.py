@@ -1,12 +1,10 @@
 """More than two classes: a bank of neurons answers as its neurons would one by one."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -16,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from trainer import LogisticNeuron
 from trainer import chain_rule as lesson
 from trainer.optimizers import OPTIMIZERS
-
-SHARED = Path(__file__).parents[2] / "shared" / "datasets"
 
 
 @pytest.fixture(scope="module")
@@ -289,12 +285,12 @@ def test_scikit_learns_own_callbacks(iris, optimizer, capsys):
     assert "LogisticNeuron - fit" in capsys.readouterr().out
 
 
-def test_twenty_six_letters_are_one_bank():
-    path = SHARED / "letter.csv.gz"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not there")
-    table = pd.read_csv(path)
-    X, y = StandardScaler().fit_transform(table.drop(columns="class")), table["class"].to_numpy()
+def test_many_classes_are_one_bank():
+    X, y = make_classification(
+        4000, 16, n_informative=12, n_redundant=2, n_classes=26, n_clusters_per_class=1,
+        class_sep=2.0, random_state=0,
+    )  # fmt: skip
+    X = StandardScaler().fit_transform(X)
     held_out = np.arange(len(y)) % 3 == 0
     bank = LogisticNeuron(random_state=0).fit(X[~held_out], y[~held_out])
     assert [end.converged for end in bank.terminations_] == [True] * 26

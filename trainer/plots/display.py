@@ -28,7 +28,7 @@ class Display:
         The figure that it belongs to.
     """
 
-    name: str | None
+    name: str | None = None
     ax_: Any
     figure_: Any
     _legend_title: ClassVar[str | None] = None
