@@ -60,7 +60,7 @@ def mixed_table(n, seed=0):
         ["private", "state", "self", "farm", "army"], n, p=[0.7, 0.14, 0.1, 0.058, 0.002]
     )
     married = rng.random(n) < 0.5
-    z = -3.2 + 0.05 * (age - 40) + 0.06 * (hours - 40) + 1.3 * (school - 1) + 2.4 * married
+    z = -4.3 + 0.05 * (age - 40) + 0.06 * (hours - 40) + 1.3 * (school - 1) + 2.4 * married
     z += 0.0003 * gain - 0.8 * (work == "farm")
     table = pd.DataFrame(
         {

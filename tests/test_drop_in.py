@@ -224,7 +224,7 @@ def test_predictions_out_of_fold(cancer):
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), ours[:, 1], rtol=1e-6, atol=1e-12)
 
 
-def test_a_threshold_that_is_tuned(adult):
+def test_a_threshold_that_is_tuned(incomes):
     X, X_test, y, y_test = incomes
     X, y = X[:3000], y[:3000]
     balanced = []
