@@ -539,3 +539,12 @@ def test_where_nothing_can_be_written_is_told_first(tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             replay_page(LogisticNeuron(), X, LABELS, path)
+
+
+def test_a_neuron_writes_its_replay(tmp_path):
+    X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"]
+    neuron = LogisticNeuron().fit(X, y)
+    path = neuron.to_html(tmp_path / "run.html", X, y, title="Four points")
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "Four points: replay" in page

@@ -100,6 +100,29 @@ class PredictionMixin(ClassifierMixin):
 
         return coefficient_table(self, X, y, sample_weight, level=level)
 
+    def to_html(
+        self, path: Any, X: Any, y: Any, sample_weight: Any = None, **options: Any
+    ) -> Any:
+        """Write an HTML page that replays the training, for labels of two classes.
+
+        Parameters
+        ----------
+        path : path
+            The file to write.
+        X, y, sample_weight : array-like
+            The rows that the neuron was fitted to; it does not keep them.
+        **options
+            As in `trainer.replay_page`.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        import trainer  # the page is made by a higher layer
+
+        return trainer.replay_page(self, X, y, path, sample_weight=sample_weight, **options)
+
     @property
     def history_(self) -> Any:
         """One row an iteration, as a DataFrame."""
