@@ -35,6 +35,7 @@ _LAZY = {
     "plot_decision_boundary": "plots",
     "reference_models": "inspection.evaluation",
     "save_model": "persistence.models",
+    "to_onnx": "persistence.export",
     "trace": "inspection",
 }
 

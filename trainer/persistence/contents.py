@@ -31,6 +31,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.utils.metadata_routing import MetadataRequest
 
 import trainer
 
@@ -40,6 +41,11 @@ SPLITTERS = (
     KFold, RepeatedKFold, RepeatedStratifiedKFold, ShuffleSplit, StratifiedKFold,
     StratifiedShuffleSplit,
 )  # fmt: skip
+
+
+REQUESTS = "_metadata_request"
+CALLBACKS = ("_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx")
+"""How scikit-learn's attributes begin that belong to a running process, not to a model."""
 
 
 class ContentsError(ValueError):
@@ -55,6 +61,29 @@ def known_types() -> tuple[type, ...]:
 def full_name(kind: type) -> str:
     """The name of a type in a file."""
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def bare(value: Any) -> Any:
+    """A copy as it stands in a file, which shares the arrays: without callbacks, requests as dicts.
+
+    The requests that scikit-learn keeps for metadata routing refer back to their estimator, and
+    a file holds no circles.
+    """
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return type(value)(map(bare, value))
+    if type(value) not in known_types() or not isinstance(value, BaseEstimator):
+        return value
+    copy = object.__new__(type(value))
+    for name, held in vars(value).items():
+        if name == REQUESTS and isinstance(held, MetadataRequest):
+            vars(copy)[name] = {
+                method: dict(part.requests)
+                for method, part in vars(held).items()
+                if getattr(part, "requests", None)
+            }
+        elif not name.startswith(CALLBACKS):
+            vars(copy)[name] = bare(held)
+    return copy
 
 
 def check_model(model: Any, *, has_history: bool = True) -> None:

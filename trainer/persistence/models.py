@@ -16,18 +16,15 @@ from sklearn.utils.metadata_routing import MetadataRequest
 import trainer
 from trainer.persistence import archive, readable
 from trainer.persistence.contents import (
+    REQUESTS,
     ContentsError,
+    bare,
     check_model,
     full_name,
     known_types,
     same,
 )
 from trainer.persistence.files import read_whole, write_atomically
-
-REQUESTS = "_metadata_request"
-CALLBACKS = ("_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx")
-"""How scikit-learn's attributes begin that belong to a running process, not to a model."""
-
 
 def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Save a fitted model; the file that was there is replaced once the new one is complete.
@@ -63,18 +60,18 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     >>> bool((again.coef_ == neuron.coef_).all())
     True
     """
-    bare = _bare(model)
+    plain = bare(model)
     try:
         if _is_json(path):
-            check_model(bare, has_history=False)
-            data = readable.write(bare, trainer.__version__)
+            check_model(plain, has_history=False)
+            data = readable.write(plain, trainer.__version__)
             again = readable.read(data)
-            fits = all(same(getattr(again, name), getattr(bare, name)) for name in readable.KEPT)
+            fits = all(same(getattr(again, name), getattr(plain, name)) for name in readable.KEPT)
         else:
-            data = archive.write(_dumped(bare), trainer.__version__, _names())
+            data = archive.write(_dumped(plain), trainer.__version__, _names())
             again = _built(archive.read(data, _names(), np.inf))
             check_model(again)
-            fits = same(again, bare)
+            fits = same(again, plain)
     except archive.ArchiveError as error:
         raise ValueError(
             f"the model {error}; leave out what save_model does not know, or use skops.io yourself"
@@ -84,7 +81,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     if not fits:
         raise ValueError(
             "the model cannot be saved: its file would give back other values, in "
-            f"{_difference(again, bare)}; use plain numbers and text there"
+            f"{_difference(again, plain)}; use plain numbers and text there"
         )
     write_atomically(path, data)
 
@@ -171,29 +168,6 @@ def _built(data: bytes) -> Any:
     import skops.io
 
     return skops.io.loads(data, trusted=["numpy.dtype", *sorted(_names())])
-
-
-def _bare(value: Any) -> Any:
-    """A copy as it stands in a file, which shares the arrays: without callbacks, requests as dicts.
-
-    The requests that scikit-learn keeps for metadata routing refer back to their estimator, and
-    a file holds no circles.
-    """
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return type(value)(map(_bare, value))
-    if type(value) not in known_types() or not isinstance(value, BaseEstimator):
-        return value
-    bare = object.__new__(type(value))
-    for name, held in vars(value).items():
-        if name == REQUESTS and isinstance(held, MetadataRequest):
-            vars(bare)[name] = {
-                method: dict(part.requests)
-                for method, part in vars(held).items()
-                if getattr(part, "requests", None)
-            }
-        elif not name.startswith(CALLBACKS):
-            vars(bare)[name] = _bare(held)
-    return bare
 
 
 def _complete(value: Any) -> None:
