@@ -86,10 +86,8 @@ def bare(value: Any) -> Any:
     return copy
 
 
-def check_model(model: Any, *, has_history: bool = True) -> None:
+def check_model(model: Any) -> None:
     """Check a fitted neuron, or a pipeline that ends in one.
-
-    `has_history` is False for a neuron from JSON, which does not keep it.
 
     Raises
     ------
@@ -109,7 +107,7 @@ def check_model(model: Any, *, has_history: bool = True) -> None:
         if type(model) is Pipeline:
             _check_chain(model, None)
         else:
-            _check_neuron(neuron, has_history=has_history)
+            _check_neuron(neuron)
     except ContentsError:
         raise
     except Exception as error:  # a file from elsewhere can be wrong in any way
@@ -222,9 +220,7 @@ def _check_whole(value: Any, name: str, least: int = 0) -> None:
     _demand(type(value) is int and value >= least, f"{name} must be an int >= {least}", value)
 
 
-def _check_neuron(
-    neuron: Any, n_features: int | None = None, *, has_history: bool = True
-) -> None:
+def _check_neuron(neuron: Any, n_features: int | None = None) -> None:
     _check_settings(neuron)
     held = vars(neuron)
     _demand("coef_" in held, "the neuron must be fitted; call fit first", type(neuron).__name__)
@@ -252,7 +248,7 @@ def _check_neuron(
     for name, value in held.items():
         if name.startswith("_"):
             _demand(_is_plain(value), f"{name} must be plain data", value)
-    if has_history:
+    if hasattr(neuron, "history_"):  # one from JSON has none
         _demand(len(neuron.history_), "history_ must have rows", 0)
     if isinstance(neuron, trainer.LogisticNeuronCV):
         _check_choice(neuron, n_neurons)

@@ -41,6 +41,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if draft.read_bytes() != data:
             raise OSError(f"{path} was not written: the disk gives back other bytes than it took")
         os.replace(draft, path)
+    except OSError as error:
+        if error.filename is not None:  # the draft's name says nothing to anyone
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

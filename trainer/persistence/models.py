@@ -63,7 +63,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     plain = bare(model)
     try:
         if _is_json(path):
-            check_model(plain, has_history=False)
+            check_model(plain)
             data = readable.write(plain, trainer.__version__)
             again = readable.read(data)
             fits = all(same(getattr(again, name), getattr(plain, name)) for name in readable.KEPT)
@@ -131,7 +131,7 @@ def load_model(path: str | os.PathLike[str], *, max_bytes: int = archive.MAX_BYT
         else:
             data = archive.read(data, _names(), max_bytes)
             model = _built(data)
-        check_model(model, has_history=not _is_json(path))
+        check_model(model)
         _complete(model)
     except archive.ArchiveError as error:
         raise ValueError(f"{path} {error}") from error
