@@ -1,10 +1,10 @@
 """The archive around a model: what may stand in it, decided before skops builds anything.
 
 A model file is a skops file with one member more, `trainer.json`: the version of the format, the
-trainer's version, and a SHA-256 over all other members. skops reads the whole archive before its audit, knows
-hundreds of types and lets objects refer to each other. A model needs little of that: here the
-archive is read within limits and its schema is written anew from a short list of nodes, types
-and arrays. Only what was written anew goes to skops.
+trainer's version, and a SHA-256 over all other members. skops reads the whole archive before its
+audit, knows hundreds of types and lets objects refer to each other. A model needs little of
+that: here the archive is read within limits, and its schema is written anew from a short list
+of nodes, types and arrays. Only what was written anew goes to skops.
 """
 
 import io
@@ -36,6 +36,9 @@ MAX_DEPTH = 50
 
 MAX_DIRECTORY = 2**20
 """Size of the archive's directory: some 15 000 members."""
+
+VERSION = r"[0-9]{1,4}\.[0-9]{1,4}"
+"""What a version of the format looks like."""
 
 SCHEMA, MANIFEST = "schema.json", "trainer.json"
 
@@ -79,7 +82,7 @@ def write(dumped: bytes, version: str, objects: set[str]) -> bytes:
     return _archive({MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(), **members})
 
 
-def read(data: bytes, objects: set[str], max_bytes: int) -> bytes:
+def read(data: bytes, objects: set[str], max_bytes: float) -> bytes:
     """The skops file in a model file, checked and written anew.
 
     Raises
@@ -95,8 +98,7 @@ def read(data: bytes, objects: set[str], max_bytes: int) -> bytes:
         _check_version(archive.read(MANIFEST))
         if found[SCHEMA].file_size > MAX_SCHEMA:
             raise ArchiveError(
-                f"must have a schema of at most {MAX_SCHEMA} bytes, "
-                f"got {found[SCHEMA].file_size}"
+                f"must have a schema of at most {MAX_SCHEMA} bytes, got {found[SCHEMA].file_size}"
             )
         members = {name: archive.read(info) for name, info in found.items()}
     manifest = _manifest(members.pop(MANIFEST))
@@ -134,7 +136,7 @@ def _manifest(text: bytes) -> dict[str, str]:
     if not (
         isinstance(manifest, dict)
         and all(isinstance(manifest.get(key), str) for key in wanted)
-        and re.fullmatch(r"\d{1,4}\.\d{1,4}", manifest["format"])
+        and re.fullmatch(VERSION, manifest["format"])
     ):
         raise ArchiveError(f"must say {', '.join(wanted)} in {MANIFEST}")
     return manifest
@@ -145,7 +147,7 @@ def _check_version(text: bytes) -> None:
     check_format(manifest["format"], manifest["trainer"])
 
 
-def check_format(given: str, version: str) -> None:
+def check_format(given: str, version: Any) -> None:
     """Refuse a format of a newer first number than this trainer writes."""
     if int(given.split(".")[0]) > FORMAT[0]:
         raise ArchiveError(
@@ -178,21 +180,19 @@ def _rewritten(
     schema = json.loads(members[SCHEMA])
     rewriter = _Rewriter(members, objects, max_bytes)
     root = rewriter.node(schema)
-    unused = members.keys() - rewriter.names.keys() - {SCHEMA}
+    unused = members.keys() - rewriter.used - {SCHEMA}
     if unused:
         raise ArchiveError(f"must use all its members, does not use {shown(sorted(unused)[0])}")
     root["protocol"] = schema.get("protocol")
     root["_skops_version"] = str(schema.get("_skops_version"))
-    arrays = {new: members[old] for old, new in rewriter.names.items()}
+    arrays = {f"{i}.npy": array for i, array in enumerate(rewriter.arrays)}
     return {SCHEMA: json.dumps(root, separators=(",", ":")).encode(), **arrays}
 
 
 class _Rewriter:
     """Nodes of a skops schema, each by the rule for its loader, in a new form."""
 
-    def __init__(
-        self, members: Mapping[str, bytes], objects: set[str], max_bytes: float
-    ) -> None:
+    def __init__(self, members: Mapping[str, bytes], objects: set[str], max_bytes: float) -> None:
         self.members, self.objects, self.max_bytes = members, objects, max_bytes
         self.rules: dict[str, Callable[[Any, str], dict[str, Any]]] = {
             "JsonNode": self._json,
@@ -206,7 +206,8 @@ class _Rewriter:
             "DTypeNode": self._dtype,
             "NdArrayNode": self._array,
         }
-        self.names: dict[str, str] = {}
+        self.used: set[str] = set()
+        self.arrays: dict[bytes, int] = {}  # equal ones once, in order: no memory address decides
         self.n_nodes = self.n_bytes = self.depth = 0
 
     def node(self, state: Any, *loaders: str) -> dict[str, Any]:
@@ -257,7 +258,9 @@ class _Rewriter:
             _demand(kind["__loader__"] == "TypeNode")
             _trust(name, _KEYS)
         if len(names) != len(content):
-            raise ArchiveError("must hold dicts whose keys differ as texts too, as 1 and '1' do not")
+            raise ArchiveError(
+                "must hold dicts whose keys differ as texts too, as 1 and '1' do not"
+            )
         new = {}
         for name, (key, value) in zip(names, content.items(), strict=True):
             if name in ("builtins.bool", "numpy.bool") and key == "false":
@@ -305,8 +308,9 @@ class _Rewriter:
         self.n_bytes += len(self.members[name])
         if self.n_bytes > self.max_bytes:
             raise ArchiveError(f"must name arrays of at most {self.max_bytes} bytes in all")
-        new = self.names.setdefault(name, f"{len(self.names)}.npy")
-        return {"type": "numpy", "file": new}
+        self.used.add(name)
+        number = self.arrays.setdefault(self.members[name], len(self.arrays))
+        return {"type": "numpy", "file": f"{number}.npy"}
 
 
 def _check_array(data: bytes, full: str) -> None:

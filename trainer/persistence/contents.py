@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Real
 from typing import Any, get_type_hints
 
@@ -152,7 +153,10 @@ def _check_settings(estimator: Any) -> None:
         elif isinstance(value, BaseEstimator):
             _check_settings(value)
         else:
-            _demand(_is_plain(value), f"{kind.__name__}'s {name} must be plain data", value)
+            is_type = name == "dtype" and isinstance(value, type)  # OneHotEncoder's
+            _demand(
+                is_type or _is_plain(value), f"{kind.__name__}'s {name} must be plain data", value
+            )
     jobs = held.get("n_jobs")
     _demand(jobs is None or -256 <= jobs <= 256, "n_jobs must be None or -256 to 256", jobs)
 
@@ -163,7 +167,7 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
-    kinds = (str, int, float, np.generic, np.ndarray, np.dtype, slice, trainer.Termination, type)
+    kinds = (str, int, float, np.generic, np.ndarray, np.dtype, slice, trainer.Termination)
     return value is None or isinstance(value, (*kinds, BaseEstimator))
 
 
@@ -242,7 +246,11 @@ def _check_neuron(neuron: Any, n_features: int | None = None) -> None:
     if validation is not None:
         _check_array(validation, "validation_curve_", neuron.loss_curve_.shape)
     ends = held.get("terminations_", [])
-    _demand(type(ends) is list and len(ends) in (0, n_neurons), "terminations_ must be one a neuron", ends)
+    _demand(
+        type(ends) is list and len(ends) in (0, n_neurons),
+        "terminations_ must be one a neuron",
+        ends,
+    )
     for end in [*ends, *([held["termination_"]] if "termination_" in held else [])]:
         _check_termination(end)
     for name, value in held.items():
@@ -285,7 +293,10 @@ def _check_features(estimator: Any, n_features: int) -> None:
 
 def _check_class_weight(weights: Any) -> None:
     if isinstance(weights, dict):
-        fits = (isinstance(w, Real) and np.isfinite(w) and w >= 0 for w in weights.values())
+        fits = (
+            isinstance(w, Real) and np.isfinite(float(w)) and float(w) >= 0
+            for w in weights.values()
+        )
         _demand(all(fits), "class_weight must hold finite numbers >= 0", weights)
 
 
@@ -335,7 +346,9 @@ def _check_choice(neuron: Any, n_neurons: int) -> None:
     shape = (len(neuron.scores_), len(alphas), n_neurons, neuron.n_features_in_ + 1)
     _check_array(held.get("coefs_paths_"), "coefs_paths_", shape)
     results = held.get("cv_results_")
-    _demand(type(results) is dict and "param_alpha" in results, "cv_results_ must be a dict", results)
+    _demand(
+        type(results) is dict and "param_alpha" in results, "cv_results_ must be a dict", results
+    )
     for name, column in results.items():
         _check_array(column, f"cv_results_[{name!r}]", alphas.shape, "fdil", finite=False)
     _demand(same(results["param_alpha"], alphas), "param_alpha must be alphas_", results)
@@ -370,7 +383,9 @@ def _check_chain(pipeline: Any, n_features: int | None) -> int | None:
     steps = pipeline.steps
     _check_names([name for name, _ in steps])
     _demand(pipeline.memory is None, "a pipeline's memory must be None", pipeline.memory)
-    _demand(pipeline.transform_input is None, "transform_input must be None", pipeline.transform_input)
+    _demand(
+        pipeline.transform_input is None, "transform_input must be None", pipeline.transform_input
+    )
     for _, step in steps:
         if type(step) in (trainer.LogisticNeuron, trainer.LogisticNeuronCV):
             _demand(step is steps[-1][1], "a neuron must be the last step", type(step).__name__)
@@ -407,7 +422,8 @@ def _check_transformer(step: Any, n_features: int | None) -> int:
     _check_features(step, given)
     _check_width(given, type(step).__name__, n_features)
     for name, value in vars(step).items():
-        _demand(_is_plain(value), f"{name} must be plain data", value)
+        if name.endswith("_") or name.startswith("_"):
+            _demand(_is_plain(value), f"{name} must be plain data", value)
     config = vars(step).get("_sklearn_output_config", {})
     _demand(
         isinstance(config, dict) and set(config.values()) <= {"default", "pandas", "polars", None},
@@ -501,24 +517,32 @@ def _check_one_hot(step: Any, d: int) -> int:
         if rare is not None:
             _demand(step._infrequent_enabled, "_infrequent_enabled must be True", False)
             _check_array(rare, "_infrequent_indices", (-1,), "il")
-            fits = len(rare) > 0 and rare.min() >= 0 and rare.max() < n and (np.diff(rare) > 0).all()
+            fits = (
+                len(rare) > 0 and rare.min() >= 0 and rare.max() < n and (np.diff(rare) > 0).all()
+            )
             _demand(fits, f"_infrequent_indices must be below {n}, in order", rare)
             n -= len(rare) - 1
             expected = np.full(n + len(rare) - 1, n - 1)
             expected[np.setdiff1d(np.arange(len(expected)), rare)] = np.arange(n - 1)
             fits = isinstance(mapping, np.ndarray) and mapping.dtype.kind == "i"
-            _demand(fits and np.array_equal(mapping, expected), "categories must be mapped", mapping)
-        dropped = drops[1][i]
-        _demand((dropped is None) == (drops[0][i] is None), "dropped categories must agree", dropped)
+            _demand(
+                fits and np.array_equal(mapping, expected), "categories must be mapped", mapping
+            )
+        first, dropped = (group[i] for group in drops)
+        _demand((dropped is None) == (first is None), "dropped categories must agree", dropped)
         if dropped is not None:
-            _demand(type(dropped) is int and 0 <= dropped < n, f"must drop one of {n}", dropped)
-            first = drops[0][i]
-            fits = type(first) is int and 0 <= first < len(categories)
+            fits = _is_index(dropped, n) and _is_index(first, len(categories))
             fits = fits and (first if mapping is None else mapping[first]) == dropped
-            _demand(fits, "dropped categories must agree", first)
+            _demand(fits, "dropped categories must agree", dropped)
             n -= 1
-        _demand(step._n_features_outs[i] == n, f"_n_features_outs must be {n}", step._n_features_outs)
+        _demand(
+            step._n_features_outs[i] == n, f"_n_features_outs must be {n}", step._n_features_outs
+        )
     return int(sum(step._n_features_outs))
+
+
+def _is_index(value: Any, n: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < n
 
 
 def _check_categories(categories: Any) -> int:
@@ -531,7 +555,7 @@ def _check_categories(categories: Any) -> int:
     _demand(len(categories) - len(values) <= 2, "categories_ must be different", categories)
     plain = all(isinstance(value, str | bytes | Real) for value in values)
     _demand(plain, "categories_ must be numbers or text", categories)
-    in_order = all(a < b for a, b in zip(values, values[1:], strict=False))
+    in_order = all(a < b for a, b in pairwise(values))
     _demand(in_order, "categories_ must be different and in order", categories)
     return len(categories)
 
@@ -546,7 +570,9 @@ def _check_columns(step: Any, d: int) -> int:
     n = len(step.transformers)
     given = [name for name, _, _ in step.transformers]
     names = [name for name, _, _ in fitted]
-    _demand(names in (given, [*given, "remainder"]), "transformers_ must be the transformers", names)
+    _demand(
+        names in (given, [*given, "remainder"]), "transformers_ must be the transformers", names
+    )
     for _, part, _ in step.transformers:
         if isinstance(part, BaseEstimator):
             _check_unfitted(part)
@@ -558,7 +584,9 @@ def _check_columns(step: Any, d: int) -> int:
     _demand(type(step._columns) is list and len(step._columns) == n, "_columns must be a list", n)
     _demand(type(step._remainder) is tuple, "_remainder must be a tuple", step._remainder)
     taken: set[int] = set()
-    for (name, _, columns), column in zip(fitted, [*step._columns, step._remainder[2]], strict=False):
+    for (name, _, columns), column in zip(
+        fitted, [*step._columns, step._remainder[2]], strict=False
+    ):
         _demand(same(columns, column), f"_columns must be those of {name}", column)
     start = 0
     for name, part, columns in fitted:
@@ -597,7 +625,9 @@ def _column_indices(columns: Any, labels: Any, d: int) -> list[int]:
             _demand(labels is not None, "columns must be numbers where there are no names", column)
             place = labels.tolist().index(column)
         else:
-            _demand(isinstance(column, int | np.integer), "columns must be names or numbers", column)
+            _demand(
+                isinstance(column, int | np.integer), "columns must be names or numbers", column
+            )
             place = int(column) + (d if column < 0 else 0)
         _demand(0 <= place < d, f"columns must be below {d}", column)
         found.append(place)

@@ -27,9 +27,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     """Turn a fitted model into an ONNX graph, which computes in double precision.
 
     Where all columns are numbers there is one input, X (n, d) of doubles. Where some are text
-    there is one (n, 1) a column, by the column's name: doubles and strings, missing ones NaN and "".
-    The outputs are `label` (n,), what `predict` gives, and `probabilities` (n, n_classes),
-    what `predict_proba` gives for rows in double precision.
+    there is one (n, 1) a column, by the column's name, of doubles or strings; what is missing is
+    NaN or "". The outputs are `label` (n,), what `predict` gives, and `probabilities`
+    (n, n_classes), what `predict_proba` gives for rows in double precision.
 
     Values that a OneHotEncoder has not seen are 0 in all columns even where its
     `handle_unknown` is "error": a graph raises nothing.
@@ -75,7 +75,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
             'to_onnx needs the package onnx; pip install "logistic-neuron-trainer[onnx]"'
         ) from error
     model = bare(model)
-    check_model(model)
+    check_model(model)  # indices and shapes below are taken as they are
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     graph = _Graph()
     parts = _transformed(graph, steps[:-1], _inputs(graph, steps))
@@ -128,7 +128,9 @@ class _Graph:
         self.nodes.append(make(operator, list(inputs), [output], **attributes))
         return output
 
-    def output(self, operator: str, *inputs: str, like: Array, name: str, **attributes: Any) -> None:
+    def output(
+        self, operator: str, *inputs: str, like: Array, name: str, **attributes: Any
+    ) -> None:
         """A node whose output is one of the graph's, its rows of the shape and type of `like`'s."""
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(like.dtype)
         name = self.add(operator, *inputs, output=self.name(name), **attributes)
@@ -179,9 +181,7 @@ def _inputs(graph: _Graph, steps: list[Any]) -> Parts:
         return [(graph.input("X", onnx.TensorProto.DOUBLE, d), d)]
     names = getattr(first, "feature_names_in_", [f"x{i}" for i in range(d)])
     kinds = (onnx.TensorProto.STRING if i in text else onnx.TensorProto.DOUBLE for i in range(d))
-    return [
-        (graph.input(name, kind, 1), 1) for name, kind in zip(names, kinds, strict=True)
-    ]
+    return [(graph.input(name, kind, 1), 1) for name, kind in zip(names, kinds, strict=True)]
 
 
 def _text_columns(step: Any, columns: list[int]) -> set[int]:
@@ -246,7 +246,9 @@ def _scaler(graph: _Graph, step: Any, parts: Parts) -> Parts:
 
 
 def _imputer(graph: _Graph, step: Any, parts: Parts) -> Parts:
-    if step.statistics_.dtype.kind not in "fiub" or not isinstance(step.missing_values, int | float):
+    if step.statistics_.dtype.kind not in "fiub" or not isinstance(
+        step.missing_values, int | float
+    ):
         raise ValueError("ONNX export knows SimpleImputer for numbers, got one for text")
     statistics = step.statistics_.astype(np.float64)
     if np.isnan(statistics).any():  # columns that were empty are left out
@@ -264,7 +266,7 @@ def _one_hot(graph: _Graph, step: Any, parts: Parts) -> Parts:
     """Of each column the row of a table, by the number of the category; the last is for unknown."""
     results: Parts = []
     for i, categories in enumerate(step.categories_):
-        (name, _), = graph.selected(parts, [i])
+        ((name, _),) = graph.selected(parts, [i])
         table = _table(step, i)
         code = graph.add("LabelEncoder", name, domain="ai.onnx.ml", **_codes(graph, categories))
         rows = graph.add("Gather", graph.constant(table), code, axis=0)
@@ -311,7 +313,7 @@ def _codes(graph: _Graph, categories: Array) -> dict[str, Any]:
 
 
 def _neuron(graph: _Graph, neuron: Any, x: str) -> None:
-    """z = w·x + b, and from it the label and the probabilities."""
+    """The label and the probabilities, from z = w·x + b."""
     weights = graph.constant(neuron.coef_.T.astype(np.float64))
     bias = graph.constant(neuron.intercept_.astype(np.float64))
     z = graph.add("Add", graph.add("MatMul", x, weights), bias)

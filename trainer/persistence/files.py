@@ -42,9 +42,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             raise OSError(f"{path} was not written: the disk gives back other bytes than it took")
         os.replace(draft, path)
     except OSError as error:
-        if error.filename is not None:  # the draft's name says nothing to anyone
-            error.filename, error.filename2 = str(path), None
-        raise
+        if error.errno is None:
+            raise
+        # the draft's name says nothing to anyone
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from trainer.persistence.contents import (
 )
 from trainer.persistence.files import read_whole, write_atomically
 
+
 def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Save a fitted model; the file that was there is replaced once the new one is complete.
 
@@ -110,8 +111,8 @@ def load_model(path: str | os.PathLike[str], *, max_bytes: int = archive.MAX_BYT
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not a model's, is damaged, too large, of a newer format, holds types that are not
-        trusted, or values that do not fit together.
+        If the file is not a model's, is damaged, too large or of a newer format, or holds types
+        that are not trusted or values that do not fit together.
 
     Examples
     --------

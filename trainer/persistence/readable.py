@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import trainer
-from trainer.persistence.archive import FORMAT, ArchiveError, check_format, shown
+from trainer.persistence.archive import FORMAT, VERSION, ArchiveError, check_format, shown
 from trainer.persistence.contents import ContentsError
 
 MAX_TEXT = 16 * 2**20
@@ -52,8 +52,7 @@ def write(neuron: Any, version: str) -> bytes:
         "kind": "LogisticNeuron",
         "sha256": "",
         "parameters": {
-            name: _parameter(name, value)
-            for name, value in neuron.get_params(deep=False).items()
+            name: _parameter(name, value) for name, value in neuron.get_params(deep=False).items()
         },
         "classes": {"dtype": _label_dtype(neuron.classes_), "labels": neuron.classes_.tolist()},
         "features": neuron.n_features_in_ if names is None else names.tolist(),
@@ -91,7 +90,7 @@ def read(data: bytes) -> Any:
     if not isinstance(document, dict) or document.get("kind") != "LogisticNeuron":
         raise ArchiveError('must be a model\'s JSON, with "kind": "LogisticNeuron"')
     given = document.get("format")
-    if not isinstance(given, str) or not re.fullmatch(r"\d{1,4}\.\d{1,4}", given):
+    if not isinstance(given, str) or not re.fullmatch(VERSION, given):
         raise ArchiveError(f'must have a "format" such as "1.0", got {shown(given)}')
     check_format(given, document.get("trainer"))
     if document.keys() - _KEYS and given == ".".join(map(str, FORMAT)):
@@ -120,16 +119,16 @@ def _neuron(document: dict[str, Any]) -> Any:
     held = {
         "n_features_in_": features if names is None else len(names),
         "classes_": _labels(**document["classes"]),
-        "coef_": np.array(document["coef"], dtype=dtype),
-        "intercept_": np.array(document["intercept"], dtype=dtype),
+        "coef_": _numbers(document["coef"], dtype),
+        "intercept_": _numbers(document["intercept"], dtype),
         "n_iter_": document["n_iter"],
-        "loss_curve_": np.array(document["loss_curve"], dtype=np.float64),
+        "loss_curve_": _numbers(document["loss_curve"], np.float64),
         "validation_curve_": None,
     }
     if names is not None:
         held["feature_names_in_"] = np.array(names, dtype=object)
     if "validation_curve" in document:
-        held["validation_curve_"] = np.array(document["validation_curve"], dtype=np.float64)
+        held["validation_curve_"] = _numbers(document["validation_curve"], np.float64)
     if "terminations" in document:
         held["termination_"] = _termination(document["termination"])
         held["terminations_"] = [_termination(end) for end in document["terminations"]]
@@ -160,13 +159,21 @@ def _label_dtype(classes: npt.NDArray[Any]) -> str:
 
 def _labels(dtype: str, labels: list[Any]) -> npt.NDArray[Any]:
     """Labels, each of the kind that the type says, and none cut short."""
-    kind = re.fullmatch(r"(bool|int|uint|float|U|object)\d{0,4}", dtype)
+    kind = re.fullmatch(r"(bool|int|uint|float|U|object)[0-9]{0,4}", dtype)
     if kind is None or any(type(label) is not _LABELS[kind[1]] for label in labels):
         raise ContentsError(f"classes must be of their dtype, got {shown(dtype)}")
     classes = np.array(labels, dtype=dtype)
     if classes.tolist() != labels:
         raise ContentsError(f"classes must be of their dtype, got {shown(dtype)}")
     return classes
+
+
+def _numbers(value: Any, dtype: Any) -> npt.NDArray[Any]:
+    """Numbers, and no text or booleans that NumPy would make numbers of."""
+    array = np.array(value)
+    if array.dtype.kind not in "if":
+        raise ContentsError(f"numbers must be lists of numbers, got {shown(value)}")
+    return array.astype(dtype)
 
 
 def _told(termination: Any) -> dict[str, Any]:
