@@ -303,7 +303,9 @@ def _peak() -> float:
 def in_a_process(work: Callable[[], Outcome]) -> Outcome:
     """Fork, work, and send the outcome back; a process that does not answer is ended."""
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait do no harm
+        child = os.fork()
     if child == 0:
         try:
             outcome = work()

@@ -171,6 +171,9 @@ UNFIT = [
     (setting("terminations_", []), None),
     (setting("terminations_", [1]), "termination_ must be a Termination"),
     (setting("termination_", "done"), "termination_ must be a Termination"),
+    (lambda m: vars(m.termination_).update(message="\x1b[2J"), "message must be printable"),
+    (lambda m: vars(m.termination_).update(cost="0"), "cost must be"),
+    (lambda m: vars(m.termination_).pop("cost"), "Termination must hold"),
     (setting("_anything", KFold(3)), "_anything must be plain data"),
     (setting("anything", 1), "must hold parameters and fitted attributes only"),
     (setting("predict", "x"), "must hold no attribute that hides its own, got 'predict'"),
@@ -567,6 +570,43 @@ def test_a_class_weight_of_booleans_comes_back(tmp_path):
         assert again.predict(X).tolist() == model.predict(X).tolist()
 
 
+class Degrees(float):
+    """A number that a file cannot tell from others."""
+
+
+def test_what_would_come_back_otherwise_is_not_saved(pipeline, tmp_path):
+    model = deepcopy(pipeline)
+    model[-1].alpha = Degrees(1e-4)
+    with pytest.raises(
+        ValueError, match=r"would give back other values, in steps\.1\.1\.alpha; use"
+    ):
+        save_model(model, tmp_path / "model.skops")
+    assert not (tmp_path / "model.skops").exists()
+
+
+def test_what_skops_cannot_write_is_said_in_a_sentence(neuron, tmp_path):
+    model = deepcopy(neuron)
+    model.class_weight = {0: model}
+    with pytest.raises(ValueError, match=r"cannot be saved: skops cannot write it \(Rec.*|trusted"):
+        save_model(model, tmp_path / "model.skops")
+
+
+def test_labels_in_another_byte_order_come_back(tmp_path):
+    model = LogisticNeuron().fit(X.astype(">f8"), Y.astype(">i4"))
+    save_model(model, tmp_path / "model.skops")
+    assert load_model(tmp_path / "model.skops").predict(X).tolist() == model.predict(X).tolist()
+
+
+def test_more_than_two_classes_in_parts_come_back(tmp_path):
+    neuron = LogisticNeuron(optimizer="momentum", batch_size=20, random_state=0)
+    neuron.set_params(learning_rate=0.01).partial_fit(IRIS, SPECIES, classes=[0, 1, 2])
+    save_model(neuron, tmp_path / "model.skops")
+    again = load_model(tmp_path / "model.skops")
+    for model in (neuron, again):
+        model.partial_fit(IRIS, SPECIES)
+    np.testing.assert_array_equal(again.coef_, neuron.coef_)
+
+
 def test_keys_that_are_written_alike_are_refused(tmp_path):
     model = LogisticNeuron().fit(X, Y).set_params(class_weight={1: 1.0, "1": 2.0})
     with pytest.raises(ValueError, match="keys differ as texts too"):
@@ -815,6 +855,7 @@ def test_the_checksums_are_those_that_are_written_down(neuron, tmp_path):
 # The campaign.
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_a_short_campaign_finds_nothing():
     report = campaign(48, seed=1)
     assert report.failures == [], str(report)

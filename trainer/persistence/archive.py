@@ -282,6 +282,8 @@ class _Rewriter:
         _trust(full, self.objects)
         content = self.node(state["content"], "DictNode")
         _demand(all(kind["__class__"] == "str" for kind in content["key_types"]["content"]))
+        version = content["content"].get("_sklearn_version", {"content": '""'})["content"]
+        _demand(re.fullmatch(r'"[\w.+-]{0,40}"', version))  # scikit-learn warns with this text
         return {"content": content}
 
     def _random_state(self, state: Any, full: str) -> dict[str, Any]:
@@ -318,14 +320,16 @@ def _check_array(data: bytes, full: str) -> None:
     buffer = io.BytesIO(data)
     _demand(npy.read_magic(buffer) == (1, 0))
     shape, _, dtype = npy.read_array_header_1_0(buffer)
-    _demand(dtype.kind in _ARRAY_KINDS and dtype.itemsize > 0 and dtype.isnative)
+    if dtype.kind not in _ARRAY_KINDS:
+        raise ArchiveError(f"must hold arrays of numbers, booleans or text, got {shown(dtype)}")
+    _demand(dtype.itemsize > 0 and dtype.isnative)
     _demand(all(0 <= n <= len(data) for n in shape) and len(shape) <= 8)
     _demand(math.prod(shape) * dtype.itemsize == len(data) - buffer.tell())
     if full in _SCALARS:
         _demand(shape == () and dtype.type is _SCALARS[full])
 
 
-def _demand(holds: bool) -> None:
+def _demand(holds: Any) -> None:
     """A rule that no file breaks by accident once its checksum is right."""
     if not holds:
         raise ArchiveError("holds values that save_model does not write")

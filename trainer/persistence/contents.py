@@ -68,8 +68,10 @@ def bare(value: Any) -> Any:
     """A copy as it stands in a file, which shares the arrays: without callbacks, requests as dicts.
 
     The requests that scikit-learn keeps for metadata routing refer back to their estimator, and
-    a file holds no circles.
+    a file holds no circles. Arrays are in the machine's byte order.
     """
+    if type(value) is np.ndarray and not value.dtype.isnative:
+        return value.astype(value.dtype.newbyteorder("="))
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(bare, value))
     if type(value) not in known_types() or not isinstance(value, BaseEstimator):
@@ -331,6 +333,8 @@ def _check_termination(end: Any) -> None:
             f"Termination's {name} must be {hints[name]}",
             value,
         )
+        if isinstance(value, str):
+            _demand(value.isprintable(), f"Termination's {name} must be printable", value)
 
 
 def _check_choice(neuron: Any, n_neurons: int) -> None:
@@ -358,6 +362,8 @@ def _check_goes_on(neuron: Any) -> None:
     """An update rule's memory must be of the neuron's shape: a copy goes on for two steps."""
     if not hasattr(neuron, "partial_fit") or neuron.class_weight == "balanced":
         return
+    if neuron.classes_.dtype.kind == "f" and (neuron.classes_ % 1).any():
+        return  # names of soft labels, which are no labels
     X, y = np.zeros((2, neuron.n_features_in_)), neuron.classes_[:2]
     for rate in (neuron.learning_rate, np.finfo(float).tiny):
         copy = type(neuron)(**{**neuron.get_params(deep=False), "class_weight": None})
@@ -542,7 +548,9 @@ def _check_one_hot(step: Any, d: int) -> int:
 
 
 def _is_index(value: Any, n: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < n
+    return (
+        isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(0 <= value < n)
+    )
 
 
 def _check_categories(categories: Any) -> int:

@@ -179,7 +179,9 @@ def _inputs(graph: _Graph, steps: list[Any]) -> Parts:
     text = _text_columns(first, list(range(d)))
     if not text:
         return [(graph.input("X", onnx.TensorProto.DOUBLE, d), d)]
-    names = getattr(first, "feature_names_in_", [f"x{i}" for i in range(d)])
+    names = list(getattr(first, "feature_names_in_", [f"x{i}" for i in range(d)]))
+    if "" in names or len(set(names)) < d:
+        raise ValueError(f"ONNX needs columns with different names, got {names}; rename them")
     kinds = (onnx.TensorProto.STRING if i in text else onnx.TensorProto.DOUBLE for i in range(d))
     return [(graph.input(name, kind, 1), 1) for name, kind in zip(names, kinds, strict=True)]
 
@@ -305,6 +307,8 @@ def _codes(graph: _Graph, categories: Array) -> dict[str, Any]:
         }
     to_tensor = graph.onnx.numpy_helper.from_array
     floats = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    if len(np.unique(floats)) < len(floats):
+        raise ValueError(f"ONNX has doubles, which do not tell these categories apart: {values}")
     return {
         "keys_tensor": to_tensor(floats),
         "values_tensor": to_tensor(numbers),

@@ -77,10 +77,10 @@ def read_whole(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         path.stat()  # raises where nothing is
         raise ValueError(f"{path} must be a file, got a folder or a device")
     with open(path, "rb") as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise ValueError(
-            f"{path} must not be larger than {max_bytes} bytes, got {path.stat().st_size}; "
-            "raise max_bytes if you trust it"
-        )
-    return data
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{path} must not be larger than {max_bytes} bytes, got {size}; "
+                "raise max_bytes if you trust it"
+            )
+        return file.read(size)
