@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from numbers import Real
 from typing import Any, get_type_hints
@@ -53,6 +54,7 @@ class ContentsError(ValueError):
     """A model does not fit together; the message names what is wrong, in half a sentence."""
 
 
+@cache
 def known_types() -> tuple[type, ...]:
     """All types of objects that a model may hold, each checked here."""
     neurons = (trainer.LogisticNeuron, trainer.LogisticNeuronCV)

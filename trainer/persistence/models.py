@@ -61,8 +61,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     >>> bool((again.coef_ == neuron.coef_).all())
     True
     """
-    plain = bare(model)
     try:
+        plain = bare(model)
         if _is_json(path):
             check_model(plain)
             data = readable.write(plain, trainer.__version__)
@@ -79,6 +79,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
         ) from error
     except ContentsError as error:
         raise ValueError(f"the model cannot be saved: {error}") from error
+    except RecursionError as error:
+        raise ValueError("the model cannot be saved: it holds itself") from error
     if not fits:
         raise ValueError(
             "the model cannot be saved: its file would give back other values, in "
