@@ -180,15 +180,18 @@ def mutated(subject: Subject, number: int, rng: Rng) -> tuple[str, bytes]:
     return f"sealed {change.__name__}", mutations.sealed(members)
 
 
-def use(subject: Subject, model: Any) -> None:
-    """Do with a model what models are for; raise where it does not work as one."""
+def use(subject: Subject, model: Any) -> Any:
+    """Do with a model what models are for; raise where it does not work as one.
+
+    Gives its probabilities, or None where sums of huge numbers may overflow.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         neuron = model[-1] if isinstance(model, Pipeline) else model
         check_is_fitted(neuron)
         repr(model), str(neuron.get_params())
         if largest(model) > 1e100:
-            return  # whose sums may overflow
+            return None
         P, labels = model.predict_proba(subject.X), model.predict(subject.X)
         require(P.shape == (len(subject.X), len(neuron.classes_)), "shape of probabilities")
         require(np.isfinite(P).all() and (P >= 0).all(), "probabilities are no numbers")
@@ -215,6 +218,7 @@ def use(subject: Subject, model: Any) -> None:
                 pass  # of a learning rate that is too large, or huge weights
             except ValueError as error:
                 require("class_weight" in str(error), f"partial_fit: {error}")
+        return P
 
 
 def largest(value: Any) -> float:
@@ -285,8 +289,7 @@ def load_and_judge(subject: Subject, path: Path, accident: bool) -> Outcome:
         fits = refusal.isprintable() and len(refusal) < 1500
         return Outcome("", "", "refused" if fits else "message", refusal[:300], **figures)
     try:
-        use(subject, model)
-        same = np.array_equal(model.predict_proba(subject.X), subject.probabilities)
+        same = np.array_equal(use(subject, model), subject.probabilities)
     except Exception as error:
         return Outcome("", "", "does not work", f"{type(error).__name__}: {error}"[:300], **figures)
     if accident and not same:

@@ -328,6 +328,16 @@ def encoder(model):
             "mean_ must be an array",
         ),
         (
+            lambda m: vars(m[0].named_transformers_["numbers"][1]).update(
+                mean_=np.full(1, 1e306), scale_=np.full(1, 1e-3)
+            ),
+            "mean_ / scale_ must be finite",
+        ),
+        (
+            lambda m: vars(encoder(m)).update(feature_names_in_=np.array(["town", "x"], object)),
+            r"feature_names_in_ must be \['town', 'street'\]",
+        ),
+        (
             lambda m: vars(m[0]).update(_sklearn_output_config={"transform": 1}),
             "set_output must be",
         ),

@@ -386,8 +386,13 @@ def _check_width(value: Any, name: str, wanted: int | None) -> None:
         _demand(value == wanted, f"{name} must take {wanted} columns", value)
 
 
-def _check_chain(pipeline: Any, n_features: int | None) -> int | None:
-    """A pipeline, each step of which takes what the one before gives; the last one's columns."""
+def _check_chain(
+    pipeline: Any, n_features: int | None, names: list[str] | None = None
+) -> int | None:
+    """A pipeline, each step of which takes what the one before gives; the last one's columns.
+
+    `names` are those of the columns that come in, where they are known.
+    """
     steps = pipeline.steps
     _check_names([name for name, _ in steps])
     _demand(pipeline.memory is None, "a pipeline's memory must be None", pipeline.memory)
@@ -398,10 +403,26 @@ def _check_chain(pipeline: Any, n_features: int | None) -> int | None:
         if type(step) in (trainer.LogisticNeuron, trainer.LogisticNeuronCV):
             _demand(step is steps[-1][1], "a neuron must be the last step", type(step).__name__)
             _check_neuron(step, n_features)
+            _check_labels(step, names)
             n_features = None
         elif not _passes(step):
-            n_features = _check_transformer(step, n_features)
+            n_features = _check_transformer(step, n_features, names)
+            names = _names_out(step)
     return n_features
+
+
+def _check_labels(step: Any, names: list[str] | None) -> None:
+    """The names that a step was fitted with must be those of the columns that it gets."""
+    held = vars(step).get("feature_names_in_")
+    if held is not None and names is not None:
+        _demand(held.tolist() == names, f"feature_names_in_ must be {names}", held)
+
+
+def _names_out(step: Any) -> list[str] | None:
+    try:
+        return list(step.get_feature_names_out())
+    except (AttributeError, ValueError):  # it has none, or they are not different
+        return None
 
 
 def _check_names(names: Any) -> None:
@@ -413,7 +434,7 @@ def _passes(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def _check_transformer(step: Any, n_features: int | None) -> int:
+def _check_transformer(step: Any, n_features: int | None, names: list[str] | None = None) -> int:
     """A fitted transformer that takes so many columns; how many it gives."""
     _demand(
         type(step) in _TRANSFORMERS,
@@ -422,13 +443,14 @@ def _check_transformer(step: Any, n_features: int | None) -> int:
     )
     _check_settings(step)
     if type(step) is Pipeline:
-        width = _check_chain(step, n_features)
+        width = _check_chain(step, n_features, names)
         _demand(width is not None, "a pipeline within must end in a transformer", step)
         return int(width or 0)
     given = vars(step).get("n_features_in_")
     _demand(given is not None, f"{type(step).__name__} must be fitted", sorted(vars(step)))
     _check_features(step, given)
     _check_width(given, type(step).__name__, n_features)
+    _check_labels(step, names)
     for name, value in vars(step).items():
         if name.endswith("_") or name.startswith("_"):
             _demand(_is_plain(value), f"{name} must be plain data", value)
@@ -453,7 +475,12 @@ def _check_vectors(step: Any, needed: dict[str, bool], d: int) -> int:
 
 
 def _check_standard(step: Any, d: int) -> int:
-    return _check_vectors(step, {"mean_": step.with_mean, "scale_": step.with_std}, d)
+    _check_vectors(step, {"mean_": step.with_mean, "scale_": step.with_std}, d)
+    if step.with_mean and step.with_std:
+        with np.errstate(over="ignore"):
+            at_zero = step.mean_ / step.scale_
+        _demand(np.isfinite(at_zero).all(), "mean_ / scale_ must be finite", at_zero)
+    return d
 
 
 def _check_robust(step: Any, d: int) -> int:
@@ -579,9 +606,9 @@ def _check_columns(step: Any, d: int) -> int:
         _check_names([name for name, _, _ in group])
     n = len(step.transformers)
     given = [name for name, _, _ in step.transformers]
-    names = [name for name, _, _ in fitted]
+    parts = [name for name, _, _ in fitted]
     _demand(
-        names in (given, [*given, "remainder"]), "transformers_ must be the transformers", names
+        parts in (given, [*given, "remainder"]), "transformers_ must be the transformers", parts
     )
     for _, part, _ in step.transformers:
         if isinstance(part, BaseEstimator):
@@ -605,7 +632,8 @@ def _check_columns(step: Any, d: int) -> int:
         taken |= set(found) if name != "remainder" else set()
         width = 0
         if found and not (isinstance(part, str) and part == "drop"):
-            width = len(found) if _passes(part) else _check_transformer(part, len(found))
+            names = None if labels is None else labels[found].tolist()
+            width = len(found) if _passes(part) else _check_transformer(part, len(found), names)
         stop = start + width
         expected = slice(start, stop) if width else slice(0, 0)
         kept = places[name]
