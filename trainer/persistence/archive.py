@@ -29,7 +29,7 @@ MAX_SCHEMA = 16 * 2**20
 """Size of the schema, which is 100 to 150 bytes for a value; as objects up to 12 times that."""
 
 MAX_NODES = 100_000
-"""Values in a schema; 99 000 took 2.2 s of processor time and 120 MB to load, most of it in skops."""
+"""Values in a schema; 99 000 took 2.2 s of processor time and 120 MB to load, mostly in skops."""
 
 MAX_DEPTH = 50
 """Values within values; a cross-validated neuron in a pipeline has about 15."""
