@@ -18,56 +18,61 @@ DPI = 90
 def main(folder: Path) -> None:
     """Draw all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for picture in (loss_curves, cost_surface, brier_decomposition, penalty_curve):
+    for picture in (calibration, cost_surface, decision_boundary, loss_curves, penalty_curve):
         path = folder / f"{picture.__name__}.png"
-        picture().savefig(path, dpi=DPI, metadata={"Software": None})  # no version in the file
+        picture().figure_.savefig(path, dpi=DPI, metadata={"Software": None})  # no version in it
         print(path)
 
 
+def calibration() -> Any:
+    """The isotonic reliability curve, its consistency band and the parts of the Brier score."""
+    X, y = rows("moons")
+    return trainer.CalibrationDisplay.from_estimator(
+        fitted(X, y), X, y, n_bins=10, random_state=0, name="moons: calibration"
+    )
+
+
+def cost_surface() -> Any:
+    """Momentum passes the minimum and comes back."""
+    X, y = rows("moons")
+    neuron = fitted(X, y, optimizer="momentum")
+    return trainer.CostSurfaceDisplay.from_estimator(neuron, X, y, name="moons: momentum")
+
+
+def decision_boundary() -> Any:
+    """The line where the probability is 1/2."""
+    data = trainer.load_dataset("moons")
+    neuron = fitted(data.X, data.y)
+    title = "moons: probability and decision boundary"
+    return trainer.DecisionBoundaryDisplay.from_estimator(neuron, data.X, data.y, name=title)
+
+
 def loss_curves() -> Any:
-    """How fast six optimizers come down, and how near to where J has no slope."""
+    """How fast six optimizers lower J and its gradient."""
     X, y = rows("breast_cancer")
     names = ("gradient_descent", "momentum", "nesterov", "adam", "lbfgs", "newton")
     neurons = {name: fitted(X, y, optimizer=name, max_iter=1000) for name in names}
     title = "breast_cancer: six optimizers"
-    return trainer.LossCurveDisplay.from_estimators(neurons, gradient=True, name=title).figure_
-
-
-def cost_surface() -> Any:
-    """How the heavy ball rolls past the minimum, and back."""
-    X, y = rows("moons")
-    neuron = fitted(X, y, optimizer="momentum")
-    title = "moons: the way of momentum"
-    return trainer.CostSurfaceDisplay.from_estimator(neuron, X, y, name=title).figure_
-
-
-def brier_decomposition() -> Any:
-    """What the Brier score is made of."""
-    X, y = rows("moons")
-    display = trainer.BrierDecompositionDisplay.from_estimator(
-        fitted(X, y), X, y, n_bins=10, random_state=0
-    )
-    display.ax_.set_title("moons: the Brier score taken apart", loc="left")
-    return display.figure_
+    return trainer.LossCurveDisplay.from_estimators(neurons, gradient=True, name=title)
 
 
 def penalty_curve() -> Any:
-    """Which penalty does best on rows held out, and how far the folds differ."""
+    """The score on held-out rows against the penalty, for each fold and their mean."""
     X, y = rows("breast_cancer")
     search = trainer.LogisticNeuronCV(random_state=0).fit(X, y)
     title = "breast_cancer: cross-validated penalty"
-    return trainer.PenaltyCurveDisplay.from_estimator(search, name=title).figure_
+    return trainer.PenaltyCurveDisplay.from_estimator(search, name=title)
 
 
 def rows(name: str) -> tuple[Any, Any]:
-    """A toy set, its features brought to mean 0 and variance 1."""
+    """A toy set, its features scaled to mean 0 and variance 1."""
     data = trainer.load_dataset(name)
     scale = trainer.make_preprocessor(data.X).set_output(transform="pandas")
     return scale.fit_transform(data.X), data.y
 
 
 def fitted(X: Any, y: Any, **settings: Any) -> Any:
-    """A trained neuron, its end shown by the picture and not by a warning."""
+    """A trained neuron, without a warning: the picture shows why it stopped."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return trainer.LogisticNeuron(random_state=0, **settings).fit(X, y)

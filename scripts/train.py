@@ -119,7 +119,13 @@ def train(options: argparse.Namespace, rows: dict[str, Any]) -> Any:
     X_val, y_val = (None, None) if options.early_stopping else rows["test"]
     if sys.stdout.isatty():
         neuron.set_callbacks(TrainingBar())
-    neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+    try:
+        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+    except KeyboardInterrupt:
+        if not hasattr(neuron, "coef_"):
+            raise
+        ending = neuron.termination_
+        warnings.warn(f"training was interrupted: {ending.message}", stacklevel=2)
     return neuron.set_callbacks()
 
 
@@ -220,19 +226,31 @@ def draw(folder: Path, data: Any, model: Any, models: dict[str, Any], X: Any, y:
     """The loss curve, the calibration on the test rows and, of two numbers, the boundary."""
     neuron = model["neuron"]
     held_out = "training rows held out" if neuron.early_stopping else "test rows"
-    loss = trainer.LossCurveDisplay.from_estimator(neuron, held_out_label=held_out).ax_
-    loss.set_title(f"{data.name}: loss with optimizer {neuron.optimizer}", loc="left")
+    loss = trainer.LossCurveDisplay.from_estimator(
+        neuron, held_out_label=held_out, name=f"{data.name}: loss"
+    )
     compared = {name: models[name] for name in models if name != "constant"}
-    calibration = trainer.plot_calibration(compared, X, y, pos_label=data.positive)
-    calibration.set_title(f"{data.name}: calibration on {len(y)} test rows", loc="left")
+    calibration = trainer.CalibrationDisplay.from_estimators(
+        compared,
+        X,
+        y,
+        pos_label=data.positive,
+        random_state=0,
+        name=f"{data.name}: calibration on {len(y)} test rows",
+    )
     pictures = [loss, calibration]
     numeric = [is_numeric_dtype(kind) and not is_bool_dtype(kind) for kind in data.X.dtypes]
     if numeric == [True, True]:
-        boundary = trainer.plot_decision_boundary(model, data.X, data.y, pos_label=data.positive)
-        boundary.set_title(f"{data.name}: probability and boundary, all rows", loc="left")
+        boundary = trainer.DecisionBoundaryDisplay.from_estimator(
+            model,
+            data.X,
+            data.y,
+            pos_label=data.positive,
+            name=f"{data.name}: probability and boundary, all rows",
+        )
         pictures.append(boundary)
-    for name, ax in zip(PICTURES, pictures, strict=False):
-        ax.figure.savefig(folder / name)
+    for name, picture in zip(PICTURES, pictures, strict=False):
+        picture.figure_.savefig(folder / name)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import trainer
 
+OPTIMIZERS = ("auto", *trainer.OPTIMIZERS)
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that lets `main` report its errors, in one line."""
@@ -40,9 +42,9 @@ def learning_rate(text: str) -> Any:
 
 def optimizer(text: str) -> str:
     """Type of an option: an optimizer's name."""
-    if text in trainer.OPTIMIZERS:
+    if text in OPTIMIZERS:
         return text
-    nearest = get_close_matches(text, trainer.OPTIMIZERS, n=1, cutoff=0)[0]
+    nearest = get_close_matches(text, OPTIMIZERS, n=1, cutoff=0)[0]
     raise argparse.ArgumentTypeError(f"there is no {text!r}; the nearest is {nearest!r}")
 
 
@@ -72,7 +74,7 @@ def make_parser(description: str | None) -> Parser:
     add("--target", metavar="COLUMN", help=what)
     what = "class to tell from all others (default: the data set's own; of two in a file, the last)"
     add("--positive", metavar="CLASS", help=what)
-    what = f"one of {', '.join(trainer.OPTIMIZERS)}"
+    what = f"one of {', '.join(OPTIMIZERS)}"
     add("--optimizer", type=optimizer, default=usual["optimizer"], metavar="NAME", help=what)
     what = "step length of an update rule, or auto: taken from the data"
     rate = usual["learning_rate"]

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,7 +36,14 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from trainer import LogisticNeuron, LogisticNeuronCV, load_model, make_preprocessor, save_model
+from trainer import (
+    OPTIMIZERS,
+    LogisticNeuron,
+    LogisticNeuronCV,
+    load_model,
+    make_preprocessor,
+    save_model,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 campaign = importlib.import_module("soak_models").campaign
@@ -233,38 +241,27 @@ def test_a_cross_validated_neuron_must_fit_together(change, message, chosen, tmp
     refused_both_ways(chosen, change, message, tmp_path)
 
 
-def memory(change):
+def memory(**changes):
     """A change of what the update rule remembers."""
 
     def changed(model):
-        optimizer, rate, kept = model._rule_state
-        model._rule_state = (optimizer, rate, change(deepcopy(kept)))
+        rule, state = model._rule_state
+        new = {name: change(getattr(state, name)) for name, change in changes.items()}
+        model._rule_state = rule, replace(state, **new)
 
     return changed
-
-
-def first_array(value, kept):
-    """`kept` with its first array of the neuron's shape replaced."""
-    for name, held in kept.items():
-        if isinstance(held, np.ndarray) and held.shape == (3, 1):
-            return {**kept, name: value(held)}
-        if isinstance(held, tuple | list):
-            parts = [value(part) if np.shape(part) == (3, 1) else part for part in held]
-            return {**kept, name: type(held)(parts)}
-        if isinstance(held, dict):
-            return {**kept, name: {k: value(v) for k, v in held.items()}}
-    raise AssertionError(kept)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (memory(lambda kept: first_array(lambda a: a * NAN, kept)), "optimizer's memory"),
-        (
-            memory(lambda kept: first_array(lambda a: np.ones((7, 1)), kept)),
-            "does not fit together",
-        ),
-        (memory(lambda kept: {}), None),
+        (memory(memory=lambda m: (m[0] * NAN, *m[1:])), "the optimizer's memory must be finite"),
+        (memory(memory=lambda m: (np.ones((7, 1)), *m[1:])), "does not fit together"),
+        (memory(memory=lambda m: m[:1]), "does not fit together"),
+        (memory(rate=lambda rate: np.ones(5)), "memory must be of coef_'s shape"),
+        (memory(rate=lambda rate: rate * NAN), "the optimizer's memory must be finite"),
+        (lambda m: vars(m._rule_state[1]).update(more=1), "_rule_state must be plain data"),
+        (lambda m: vars(m._rule_state[0]).pop("beta_1"), "_rule_state must be plain data"),
         (
             lambda m: m.random_state.set_state(("MT19937", *m.random_state.get_state()[1:2], 9999)),
             "random_state must stand at 0 to 624",
@@ -618,6 +615,20 @@ def test_more_than_two_classes_in_parts_come_back(tmp_path):
     for model in (neuron, again):
         model.partial_fit(IRIS, SPECIES)
     np.testing.assert_array_equal(again.coef_, neuron.coef_)
+
+
+def test_an_optimizer_with_settings_of_its_own_comes_back(tmp_path):
+    optimizer = OPTIMIZERS["adam"](beta_1=0.5, batch_size=20)
+    model = LogisticNeuron(optimizer=optimizer, random_state=0, max_iter=40, tol=1e-2).fit(X, Y)
+    save_model(model, tmp_path / "model.skops")
+    again = load_model(tmp_path / "model.skops")
+    assert again.optimizer == optimizer
+    np.testing.assert_array_equal(again.fit(X, Y).coef_, model.coef_)
+    optimizer.beta_1 = 2
+    with pytest.raises(ValueError, match="beta_1 must be a number >= 0 and < 1, got 2"):
+        save_model(model, tmp_path / "model.skops")
+    with pytest.raises(ValueError, match="JSON cannot hold optimizer="):
+        save_model(again, tmp_path / "model.json")
 
 
 def test_keys_that_are_written_alike_are_refused(tmp_path):

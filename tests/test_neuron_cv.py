@@ -132,8 +132,8 @@ def test_sparse_float32_and_samples_agree(cancer, fitted, monkeypatch):
     single = LogisticNeuronCV(tol=1e-5).fit(X.astype("f4"), y)
     assert single.coef_.dtype == np.float32
     np.testing.assert_allclose(single.scores_[:, strong], fitted.scores_[:, strong], atol=1e-4)
-    monkeypatch.setattr(module, "FEWEST_ROWS", 100)
-    monkeypatch.setattr(module, "LARGEST_BANK", 0)
+    monkeypatch.setattr(module, "MIN_SAMPLE_ROWS", 100)
+    monkeypatch.setattr(module, "MAX_BANK_SIZE", 0)
     plain = LogisticNeuronCV(alphas=fitted.alphas_[strong], tol=1e-8).fit(X, y)
     np.testing.assert_allclose(plain.scores_, fitted.scores_[:, strong], atol=1e-6)
 

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+from helpers import minimise
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 from sklearn.preprocessing import StandardScaler
 
+from trainer.core.loss import SQUARED_ERROR
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
-from trainer.core.training import train
-from trainer.optimizers import OPTIMIZERS, auto
-from trainer.optimizers.lbfgs import LBFGSState
-from trainer.optimizers.newton import MOST_NEGATIVE, NewtonState, trust_region_step
+from trainer.core.solve import solve
+from trainer.optimizers import LBFGS, OPTIMIZERS, Newton, auto
+from trainer.optimizers.newton import trust_region_step
 
 SOLVERS = ["newton", "lbfgs", "auto"]
 
@@ -64,7 +65,7 @@ def test_curvature_never_falls_below_its_bound():
         theta = np.random.default_rng(seed).normal(size=(14, 1))
         hessian = objective.value_gradient_hessian(theta)[2][..., 0]
         lowest = min(lowest, eigh(hessian, gram, eigvals_only=True)[0])
-    assert -MOST_NEGATIVE <= lowest < -0.02
+    assert SQUARED_ERROR.min_curvature <= lowest < -0.02
 
 
 @pytest.mark.parametrize("kind", ["definite", "indefinite", "hard case", "far inside"])
@@ -86,7 +87,7 @@ def test_trust_region_step_is_the_models_minimum(kind):
             coordinates[0] = 0
             g = 1e-3 * L @ Q @ coordinates
         radius = 1e3 if kind == "far inside" else 0.7
-        s = trust_region_step(g, H, G, radius)
+        s = trust_region_step(g, H, G, radius, 0.12)
         assert np.sqrt(s @ G @ s) <= 1.1 * radius
         # the minimum, by a dense search on the secular equation in the metric's own coordinates
         g_rotated = Q.T @ np.linalg.solve(L, g)
@@ -113,8 +114,8 @@ def test_solvers_agree_in_theta(solver):
     X, y = StandardScaler().fit_transform(load_breast_cancer().data), load_breast_cancer().target
     objective = Objective(ArrayRows(X, y.astype(float)), 0.05)
     start = np.zeros((31, 1))
-    reference = train(objective, OPTIMIZERS["nesterov"](), start, max_iter=20000, tol=1e-12)
-    result = train(objective, OPTIMIZERS[solver](), start, max_iter=1000, tol=1e-11)
+    reference = minimise(objective, "nesterov", start, max_iter=20000, tol=1e-12)
+    result = minimise(objective, solver, start, max_iter=1000, tol=1e-11)
     assert result.terminations[0].reason == "gradient"
     np.testing.assert_allclose(result.theta, reference.theta, atol=1e-8)
 
@@ -126,7 +127,7 @@ def test_sparse_rows_give_the_dense_answer(solver):
     y = (X @ rng.normal(size=12) + rng.normal(size=300) > 0).astype(float)
     start = np.zeros((13, 1))
     found = [
-        train(Objective(ArrayRows(rows, y), 0.01), OPTIMIZERS[solver](), start, **LIMITS).theta
+        minimise(Objective(ArrayRows(rows, y), 0.01), solver, start, **LIMITS).theta
         for rows in (X, csr_array(X))
     ]
     np.testing.assert_allclose(found[1], found[0], atol=1e-8)
@@ -153,14 +154,14 @@ def test_auto_goes_through_a_sample_to_newtons_minimum(small_samples, condition)
     X, y = large(condition=condition)
     objective = Objective(ArrayRows(X, y), 1e-8)
     start = np.zeros((9, 1))
-    whole = train(objective, OPTIMIZERS["newton"](), start, **LIMITS)
-    read = objective.rows.n_read[0]
-    quick = train(objective, OPTIMIZERS["auto"](seed=1), start, **LIMITS)
-    passes = (objective.rows.n_read[0] - read) / len(X)
+    whole = minimise(objective, "newton", start, **LIMITS)
+    read = objective.n_passes
+    quick = minimise(objective, "auto", start, seed=1, **LIMITS)
+    passes = objective.n_passes - read
     np.testing.assert_allclose(quick.theta, whole.theta, rtol=1e-5, atol=1e-6)
     assert quick.terminations[0].reason == "gradient"
     assert passes < 20  # the point of the sample
-    again = train(objective, OPTIMIZERS["auto"](seed=1), start, **LIMITS)
+    again = minimise(objective, "auto", start, seed=1, **LIMITS)
     np.testing.assert_array_equal(again.theta, quick.theta)
 
 
@@ -169,23 +170,56 @@ def test_auto_samples_for_a_whole_bank(small_samples):
     targets = np.column_stack([y, 1 - y, y])
     alpha = np.array([1e-3, 1e-3, 1e-1])
     start = np.zeros((9, 3))
-    bank = train(Objective(ArrayRows(X, targets), alpha), OPTIMIZERS["auto"](), start, **LIMITS)
+    bank = minimise(Objective(ArrayRows(X, targets), alpha), "auto", start, **LIMITS)
     np.testing.assert_allclose(bank.theta[:, 0], -bank.theta[:, 1], atol=1e-8)
     for k in (0, 2):
         objective = Objective(ArrayRows(X, targets[:, k]), alpha[k])
-        one = train(objective, OPTIMIZERS["auto"](), start[:, [k]], **LIMITS)
+        one = minimise(objective, "auto", start[:, [k]], **LIMITS)
         np.testing.assert_allclose(bank.theta[:, [k]], one.theta, atol=1e-8)
 
 
 def test_auto_chooses_by_shape():
-    def state(n, d, X=None):
-        X = np.random.default_rng(0).normal(size=(n, d)) if X is None else X
-        y = (np.arange(n) % 2).astype(float)
-        return OPTIMIZERS["auto"]().init(Objective(ArrayRows(X, y), 0.1), np.zeros((d + 1, 1)))
+    def chosen(n, d, n_neurons=1):
+        X = csr_array((n, d))
+        objective = Objective(ArrayRows(X if d > 2000 else X.toarray(), np.zeros(n)))
+        return auto.choose(objective, d + 1, n_neurons)
 
-    assert isinstance(state(50, 3), NewtonState)
-    assert isinstance(state(10, 3000), LBFGSState)
-    assert type(state(90_000, 2)) is not NewtonState
+    assert chosen(50, 3) == (Newton(), ())
+    assert chosen(10, 3000) == (LBFGS(), ())
+    assert chosen(50, 50, 10_000) == (LBFGS(), ())  # Hessians of such a bank are too large
+    assert chosen(90_000, 2) == (LBFGS(), (2_500, 20_000))
+
+
+def test_samples_are_runs_of_the_history(small_samples):
+    X, y = large()
+    seen = []
+    result = solve(
+        Objective(ArrayRows(X, y), 1e-3), None, np.zeros((9, 1)),
+        n_starts=1, seed=0, callback=lambda theta, history: seen.append(theta), **LIMITS,
+    )  # fmt: skip
+    records = result.history.records
+    sizes = {record.run: record.n_rows for record in records}
+    assert sizes == {1: 250, 2: 2_000, 3: len(X)}
+    assert len(seen) == len(records) - 3  # every iteration, the starts of the runs excluded
+    bounded = solve(
+        Objective(ArrayRows(X, y), 1e-3), None, np.zeros((9, 1)),
+        n_starts=1, seed=0, max_iter=2, tol=0,
+    )  # fmt: skip
+    assert bounded.terminations[0].reason == "max_iter"
+    runs = [record.run for record in bounded.history.records]
+    assert runs == [1, 1, 1, 2, 2, 2, 3, 3, 3]  # a start and two iterations each
+
+
+@pytest.mark.parametrize("run", [1, 3])
+def test_a_stop_is_heard_in_every_run(small_samples, run):
+    X, y = large()
+    result = solve(
+        Objective(ArrayRows(X, y), 1e-3), None, np.zeros((9, 1)), n_starts=4, seed=0,
+        callback=lambda theta, history: history.n_runs == run, **LIMITS,
+    )  # fmt: skip
+    assert result.history.n_runs == run
+    assert result.terminations[0].reason == "interrupted"
+    assert np.isfinite(result.theta).all()
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -205,9 +239,9 @@ def test_solvers_cope_with_awkward_columns(solver, trouble):
     alpha = 0.0 if trouble != "wide" else 1e-2
     objective = Objective(ArrayRows(X, y.astype(float)), alpha)
     start = np.zeros((X.shape[1] + 1, 1))
-    result = train(objective, OPTIMIZERS[solver](), start, max_iter=5000, tol=1e-7)
+    result = minimise(objective, solver, start, max_iter=5000, tol=1e-7)
     assert result.terminations[0].reason == "gradient"
-    reference = train(objective, OPTIMIZERS["newton"](), start, max_iter=500, tol=1e-9)
+    reference = minimise(objective, "newton", start, max_iter=500, tol=1e-9)
     assert result.terminations[0].cost == pytest.approx(reference.terminations[0].cost, abs=1e-8)
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from trainer.chain_rule import dl_dz
+from trainer.core import parallel
 from trainer.core import rows as rows_module
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
@@ -97,7 +98,7 @@ def test_bank_is_its_neurons_one_at_a_time():
         np.testing.assert_allclose(products, one.score_products(theta[:, [k]]), rtol=1e-10)
         np.testing.assert_allclose(bank.lipschitz()[[k]], one.lipschitz(), rtol=1e-12)
         np.testing.assert_allclose(bank.mean_square_row()[[k]], one.mean_square_row(), rtol=1e-12)
-        part = bank.columns(np.array([k])).value_and_gradient(theta[:, [k]])
+        part = bank.select(np.array([k])).value_and_gradient(theta[:, [k]])
         np.testing.assert_allclose(part[1], dJ_k, rtol=1e-12, atol=1e-16)
 
 
@@ -122,11 +123,11 @@ def test_weights_are_repeated_rows():
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_mean_square_columns_are_the_diagonal_of_the_gram_matrix(sparse, weighted):
+def test_mean_square_features_are_the_diagonal_of_the_gram_matrix(sparse, weighted):
     X, y, weight, _, alpha = problem(weighted=weighted)
     objective = Objective(ArrayRows(csr_array(X) if sparse else X, y, weight), alpha)
     expected = np.einsum("iik->ik", objective.gram())
-    np.testing.assert_allclose(objective.mean_square_columns(), expected, rtol=1e-12)
+    np.testing.assert_allclose(objective.mean_square_features(), expected, rtol=1e-12)
 
 
 def test_float32_answers_to_its_precision():
@@ -141,7 +142,7 @@ def test_float32_answers_to_its_precision():
 
 @pytest.mark.parametrize("limit", [500, 1])
 def test_lipschitz_is_the_largest_eigenvalue_and_bounds_all_curvature(monkeypatch, limit):
-    monkeypatch.setattr("trainer.core.objective.EXACT_EIGENVALUE_LIMIT", limit)
+    monkeypatch.setattr("trainer.core.objective.MAX_EXACT_EIGENVALUE", limit)
     X, y, _, theta, _ = problem(K=1)
     objective = Objective(ArrayRows(X, y), 0.1)
     X1 = np.hstack([X, np.ones((len(X), 1))])
@@ -183,12 +184,12 @@ def test_neurons_that_share_weights_are_themselves(monkeypatch, shuffled):
         np.random.default_rng(3).shuffle(weight)
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)
     bank = Objective(ArrayRows(X, y[:, :2], weight, y_of, weight_of), alpha=np.tile(alpha[:3], 2))
-    found = (*bank.value_gradient_hessian(theta), bank.gram(), bank.mean_square_columns())
+    found = (*bank.value_gradient_hessian(theta), bank.gram(), bank.mean_square_features())
     for k in range(6):
         rows = ArrayRows(X, y[:, y_of[k]], weight[:, weight_of[k]])
         one = Objective(rows, alpha[k % 3])
         expected = (
-            *one.value_gradient_hessian(theta[:, [k]]), one.gram(), one.mean_square_columns()
+            *one.value_gradient_hessian(theta[:, [k]]), one.gram(), one.mean_square_features()
         )  # fmt: skip
         for got, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(got[..., [k]], wanted, rtol=1e-11, atol=1e-15)
@@ -201,12 +202,12 @@ def test_threads_that_take_some_of_the_neurons_each_find_the_same(monkeypatch, s
     objective = Objective(ArrayRows(X, y, weight, of, of), alpha)
     alone = objective.value_gradient_hessian(theta)
     used = []
-    monkeypatch.setattr(rows_module, "N_THREADS", 3)
-    monkeypatch.setattr(rows_module, "LARGE_BLOCK", 1)
-    monkeypatch.setattr(ArrayRows, "_of_neurons", noted(ArrayRows._of_neurons, used))
+    monkeypatch.setattr(parallel, "available_threads", lambda: 3)
+    monkeypatch.setattr(rows_module, "MIN_SHARED_BLOCK", 1)
+    monkeypatch.setattr(parallel, "run", noted(parallel.run, used))
     objective = Objective(ArrayRows(X, y, weight, of, of), alpha)
     together = objective.value_gradient_hessian(theta)
-    assert len(used) == 3
+    assert [len(tasks) for (tasks,) in used] == [3]
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-15)
 
@@ -214,20 +215,20 @@ def test_threads_that_take_some_of_the_neurons_each_find_the_same(monkeypatch, s
 def test_an_interruption_waits_for_the_other_threads(monkeypatch):
     X, y, _, theta, _ = problem(n=3000)
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(rows_module, "N_THREADS", 2)
+    monkeypatch.setattr(parallel, "available_threads", lambda: 2)
     rows, done = ArrayRows(X, y), []
 
     def kernel(block, theta):
         if current_thread() is main_thread():
             raise KeyboardInterrupt
         sleep(0.01)
-        done.append(len(block.labels))
+        done.append(len(block.y))
         return (np.zeros(3),)
 
-    with rows.at_work(3):
+    with parallel.session():
         with pytest.raises(KeyboardInterrupt):
             rows.map_sum(kernel, theta)
-        assert sum(done) == 3000 - 6 * rows_module.FEWEST_ROWS
+        assert sum(done) == 3000 - 6 * rows_module.MIN_BLOCK_ROWS
 
 
 def noted(function, calls):

@@ -1,7 +1,7 @@
-"""What the pictures show: the data drawn, their scales and their labels."""
+"""What the displays show: the data drawn, their scales and their labels."""
 
-import io
-import itertools
+import copy
+import os
 import subprocess
 import sys
 import warnings
@@ -12,22 +12,30 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
-from sklearn.datasets import load_breast_cancer, make_moons
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.datasets import load_breast_cancer, load_iris, make_moons
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
-from trainer import CostSurface, LogisticNeuron, brier_decomposition, trace
-from trainer.plots import (
-    BrierDecompositionDisplay,
+import trainer
+from trainer import (
+    CalibrationDisplay,
+    CostSurface,
     CostSurfaceDisplay,
+    DecisionBoundaryDisplay,
+    LogisticNeuron,
     LossCurveDisplay,
     PenaltyCurveDisplay,
-    plot_calibration,
-    plot_decision_boundary,
+    brier_decomposition,
+    consistency_band,
+    reliability_curve,
+    trace,
 )
+from trainer.plots.display import Display
+from trainer.plots.style import literal
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = StandardScaler().fit_transform(X)
@@ -45,8 +53,134 @@ def lines(ax):
     return {line.get_label(): line for line in ax.get_lines()}
 
 
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+def legend(display):
+    """Texts of the legend, below a figure of its own or on Axes that were given."""
+    (found,) = display.figure_.legends or [display.ax_.get_legend()]
+    return [text.get_text() for text in found.get_texts()]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="module")
+def displays():
+    points, y = make_moons(60, noise=0.1, random_state=0)
+    neuron = LogisticNeuron().fit(points, y)
+    scores = [[-0.05, -0.03], [-0.06, -0.05]]
+    return {
+        "CalibrationDisplay": CalibrationDisplay.from_estimator(neuron, points, y, random_state=0),
+        "CostSurfaceDisplay": CostSurfaceDisplay.from_estimator(neuron, points, y, grid=10),
+        "DecisionBoundaryDisplay": DecisionBoundaryDisplay.from_estimator(neuron, points, y),
+        "LossCurveDisplay": LossCurveDisplay.from_estimator(neuron),
+        "PenaltyCurveDisplay": PenaltyCurveDisplay([0.1, 1], scores).plot(),
+    }
+
+
+def test_every_display_can_be_shown_and_drawn_again(displays):
+    assert set(displays) == {name for name in trainer.__all__ if name.endswith("Display")}
+    for display in displays.values():
+        assert isinstance(display.figure_, Figure)
+        assert display._repr_png_().startswith(b"\x89PNG")
+        again, ax = copy.copy(display), Figure().subplots()
+        again.name = "a title"
+        assert again.plot(ax) is again
+        assert (again.ax_, again.figure_) == (ax, ax.figure)
+        assert ax.get_title("left") == "a title"
+        assert len(ax.get_lines()) == len(display.ax_.get_lines())
+
+
+def test_a_display_is_drawn_when_it_is_first_shown():
+    display = LossCurveDisplay({"adam": {"cost": [0.25, 0.1]}})
+    assert display._repr_png_().startswith(b"\x89PNG")
+    assert display.ax_.get_lines()
+
+
+def test_a_new_display_needs_to_draw_and_no_more():
+    class WeightsDisplay(Display):
+        def __init__(self, weights, name=None):
+            self.weights = weights
+            self.name = name
+
+        def _draw(self, ax):
+            ax.bar(range(len(self.weights)), self.weights)
+
+    display = WeightsDisplay([0.1, -0.3], name="weights").plot()
+    assert [bar.get_height() for bar in display.ax_.patches] == [0.1, -0.3]
+    assert display.ax_.get_title("left") == "weights"
+    assert not display.figure_.legends
+    assert display._repr_png_().startswith(b"\x89PNG")
+    assert WeightsDisplay([1]).plot(Figure().subplots()).ax_.get_legend() is None
+
+
+def test_legends_are_below_the_axes_and_within_the_figure(displays):
+    models = {f"{i}: a model with a long name": trained(max_iter=i) for i in range(7)}
+    several = LossCurveDisplay.from_estimators(models, gradient=True)
+    calibrated = CalibrationDisplay.from_estimators(models, X[TEST], Y[TEST])
+    for display in (*displays.values(), several, calibrated):
+        figure = display.figure_
+        figure.draw_without_rendering()  # lays it out
+        box = figure.legends[0].get_window_extent()
+        assert box.y1 <= min(ax.get_tightbbox().y0 for ax in figure.axes)
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert display.ax_.get_window_extent().height > 150 * 1.5
+
+
+@pytest.mark.parametrize("text", ["_per_$\t$unit", 300 * "long"])
+def test_names_are_drawn_as_they_are(text):
+    points, y = make_moons(60, noise=0.1, random_state=0)
+    frame = pd.DataFrame(points, columns=[text, "other"])
+    labels = np.where(y == 1, text, "no")
+    neuron = LogisticNeuron().fit(frame, labels)
+    options = {"pos_label": text, "name": text}
+    displays = [
+        CalibrationDisplay.from_estimators({text: neuron}, frame, labels, level=None, **options),
+        CostSurfaceDisplay.from_estimator(neuron, frame, labels, grid=5, path=False, name=text),
+        DecisionBoundaryDisplay.from_estimator(neuron, frame, labels, **options),
+        LossCurveDisplay.from_estimators({text: neuron}, held_out_label=text, name=text),
+        PenaltyCurveDisplay([0.1, 1], [[1, 2]], scoring=text).plot(),
+    ]
+    for display in displays:  # mathematics that is none and missing glyphs are errors
+        display.figure_.draw_without_rendering()
+    assert legend(displays[2])[0] == literal(text)
+    assert literal("_per_$\t$unit") == " _per_\\$\N{REPLACEMENT CHARACTER}\\$unit"
+    assert len(literal(300 * "long")) == 48
+
+
+def test_drawing_imports_no_pyplot():
+    code = (
+        "import sys, trainer; from trainer import LossCurveDisplay as Display;"
+        "assert 'matplotlib' not in sys.modules;"
+        "Display({'adam': {'cost': [0.25, 0.1]}}).plot()._repr_png_();"
+        "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_figures_are_pyplots_where_it_is_imported():
+    """So that `plt.show()` and `plt.savefig()` work, and a window is not doubled by an image."""
+    code = (
+        "import matplotlib.pyplot as plt; from trainer import LossCurveDisplay as Display;"
+        "display = Display({'adam': {'cost': [0.25, 0.1]}}).plot();"
+        "assert plt.gcf() is display.figure_;"
+        "assert display._repr_png_();"  # Agg shows nothing itself
+        "import matplotlib; matplotlib.get_backend = lambda: 'qtagg';"
+        "assert display._repr_png_() is None;"
+        "plt.close('all'); plt.figure();"
+        "assert display._repr_png_()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MPLBACKEND": "agg"},
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_the_loss_curve_shows_the_costs_recorded():
@@ -54,17 +188,23 @@ def test_the_loss_curve_shows_the_costs_recorded():
     display = LossCurveDisplay.from_estimator(neuron, name="a run", held_out_label="test rows")
     drawn = lines(display.ax_)
     for label, costs in (
-        ("training rows", neuron.loss_curve_),
-        ("test rows", neuron.validation_curve_),
+        ("newton: J = mean squared error + penalty, training rows", neuron.loss_curve_),
+        ("mean squared error, test rows", neuron.validation_curve_),
     ):
         np.testing.assert_array_equal(drawn[label].get_ydata(), costs)
         np.testing.assert_array_equal(drawn[label].get_xdata(), np.arange(neuron.n_iter_ + 1))
+    score = brier_score_loss(Y[TEST], neuron.predict_proba(X[TEST])[:, 1], pos_label="malignant")
+    assert neuron.validation_curve_[-1] == pytest.approx(score, rel=1e-10)
     assert display.ax_.get_title("left") == "a run"
     assert display.ax_.get_xlabel() == "iteration"
     assert display.ax_.get_yscale() == "log"
     assert display.ax_.get_xscale() == "linear"
-    assert isinstance(display.figure_, Figure)
-    display.figure_.draw_without_rendering()
+
+
+def test_the_curve_is_named_after_the_optimizer_that_ran():
+    neuron = LogisticNeuron().fit(X, Y)
+    neuron.optimizer_ = "newton"
+    assert legend(LossCurveDisplay.from_estimator(neuron))[0].startswith("newton: J = ")
 
 
 @pytest.mark.parametrize(
@@ -78,10 +218,26 @@ def test_the_loss_curve_shows_the_costs_recorded():
 def test_the_stopping_point_is_marked_with_its_reason(options, words):
     neuron = trained(**options)
     display = LossCurveDisplay.from_estimator(neuron)
-    label = f"stopped at {neuron.n_iter_}: {words}"
+    label = f"stopped at iteration {neuron.n_iter_}: {words}"
     mark = lines(display.ax_)[label]
     assert mark.get_xydata().tolist() == [[neuron.n_iter_, neuron.loss_curve_[-1]]]
-    assert label in legend(display.ax_)
+    assert label in legend(display)
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "options", "words"),
+    [
+        ([[-1.0], [1.0]], [0, 1], {"alpha": 0}, "no finite minimum"),
+        ([[-100.0], [100.0]], [0, 1], {"tol": 50, "init": [-0.02, 0]}, "saddle point"),
+        ([[-1.0], [1.0], [2.0]], [0, 1, 0], {"alpha": 0, "init": [900.0, 0.0]}, "neuron saturated"),
+    ],
+)
+def test_reasons_that_are_no_minimum_are_named(points, labels, options, words):
+    options = {"n_starts": 1, "optimizer": "lbfgs", **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron(**options).fit(np.asarray(points, dtype=float), labels)
+    assert legend(LossCurveDisplay.from_estimator(neuron))[-1].endswith(f": {words}")
 
 
 def test_early_stopping_marks_the_iteration_that_was_kept():
@@ -89,24 +245,76 @@ def test_early_stopping_marks_the_iteration_that_was_kept():
     display = LossCurveDisplay.from_estimator(neuron)
     kept = neuron.n_iter_ - 5
     assert neuron.termination_.reason == "early_stopping"
-    assert f"kept: iteration {kept}" in legend(display.ax_)
-    assert neuron.loss_curve_[kept] == neuron.termination_.cost
+    mark = lines(display.ax_)[f"kept: iteration {kept}"]
+    assert mark.get_xydata().tolist() == [[kept, neuron.termination_.cost]]
+
+
+def test_an_overshoot_is_marked_and_explained():
+    points, y = make_moons(200, noise=0.2, random_state=0)
+    curve = LogisticNeuron(optimizer="momentum").fit(points, y).loss_curve_
+    display = LossCurveDisplay({"momentum": {"cost": curve}}).plot()
+    (label,) = (label for label in legend(display) if label.startswith("overshoot"))
+    ((iteration, cost),) = lines(display.ax_)[label].get_xydata()
+    assert cost == curve[int(iteration)]
+    assert cost > 1.01 * curve[: int(iteration)].min()
+    assert label == f"overshoot at iteration {iteration:.0f}: an update rule can raise J"
+    falling = LossCurveDisplay({"newton": {"cost": np.minimum.accumulate(curve)}}).plot()
+    assert len(legend(falling)) == 1
+
+
+def with_two_runs():
+    return pd.DataFrame(
+        {
+            "run": [1, 1, 1, 2, 2, 2],
+            "iteration": np.arange(6),
+            "cost": [0.25, 0.2, 0.16, 0.3, 0.1, 0.05],
+            "gradient_max": np.geomspace(0.1, 1e-7, 6),
+        }
+    )
+
+
+def test_a_new_start_is_a_gap_and_a_mark():
+    history = with_two_runs()
+    display = LossCurveDisplay({"newton": history}, gradient=True).plot()
+    curve, start = display.ax_.get_lines()
+    for line, column in ((curve, "cost"), (display.gradient_ax_.get_lines()[0], "gradient_max")):
+        x, y = line.get_data()
+        np.testing.assert_array_equal(x, [0, 1, 2, np.nan, 3, 4, 5])
+        np.testing.assert_array_equal(y, np.insert(history[column], 3, np.nan))
+    assert start.get_label() == "new start"
+    assert start.get_xydata().tolist() == [[3, 0.3]]
+    assert not any("overshoot" in label for label in legend(display))
+    several = LossCurveDisplay({"a": history, "b": history, "c": history[:3]}).plot()
+    assert legend(several).count("new start") == 1
+    assert [line.get_markevery() for line in several.ax_.get_lines()[:3]] == [[-1]] * 3
 
 
 @pytest.mark.parametrize(
     ("costs", "scale"),
     [(np.geomspace(0.25, 0.02, 50), "log"), (np.geomspace(0.25, 0.03, 50), "linear"),
-     (np.linspace(0.25, 0, 50), "linear")],
+     (np.linspace(0.25, 0, 50), "linear"), (np.geomspace(0.25, 1e-12, 50), "log")],
 )  # fmt: skip
 def test_costs_get_a_log_scale_from_a_decade_on(costs, scale):
-    ax = LossCurveDisplay(costs).plot().ax_
+    ax = LossCurveDisplay({"lbfgs": {"cost": costs}}).plot().ax_
     assert ax.get_yscale() == scale
     if scale == "linear":
         assert ax.get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize("costs", [[0.25, 0.2499, 0.2498], [0.25, 0.14], [0.25], [0.25, 0.25]])
+def test_costs_that_hardly_fall_fill_the_axes(costs):
+    ax = LossCurveDisplay({"lbfgs": {"cost": costs}}).plot().ax_
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    assert low < min(costs)
+    assert high > max(costs)
+    if len(set(costs)) > 1:
+        assert max(costs) - min(costs) > 0.8 * (high - low)
+    assert ax.yaxis.get_offset_text().get_text() == ""
+
+
 def test_long_runs_get_a_log_scale_that_shows_the_start():
-    ax = LossCurveDisplay(np.geomspace(0.25, 0.1, 5000)).plot().ax_
+    ax = LossCurveDisplay({"adam": {"cost": np.geomspace(0.25, 0.1, 5000)}}).plot().ax_
     assert ax.get_xscale() == "symlog"
     assert ax.get_xlim()[0] == 0
     assert ax.get_xlim()[1] > 4999
@@ -115,119 +323,31 @@ def test_long_runs_get_a_log_scale_that_shows_the_start():
     assert {"0", "1", "10", "100", "1000"} <= set(ticks)
 
 
-def test_without_rows_held_out_there_is_one_curve():
+def test_without_held_out_rows_there_is_one_curve():
     neuron = LogisticNeuron().fit(X, Y)
     pipeline = make_pipeline(StandardScaler(), LogisticNeuron()).fit(X, Y)
-    for model in (neuron, pipeline):
-        assert len(legend(LossCurveDisplay.from_estimator(model).ax_)) == 2
+    in_parts = LogisticNeuron(optimizer="adam").partial_fit(X, Y, classes=["benign", "malignant"])
+    for model, n in ((neuron, 2), (pipeline, 2), (in_parts, 1)):
+        assert len(legend(LossCurveDisplay.from_estimator(model))) == n
 
 
-def test_axes_that_are_given_are_used():
-    ax = Figure().subplots()
-    neuron = trained()
-    display = LossCurveDisplay.from_estimator(neuron, ax=ax)
-    assert display.ax_ is ax
-    assert display.figure_ is ax.figure
-    ax = Figure().subplots()
-    assert plot_calibration({"neuron": neuron}, X[TEST], Y[TEST], ax=ax) is ax
-    moons, y = make_moons(50, random_state=0)
-    ax = Figure().subplots()
-    assert plot_decision_boundary(LogisticNeuron().fit(moons, y), moons, y, ax=ax) is ax
+def test_several_classes_have_one_curve_and_no_single_iteration_kept():
+    neuron = LogisticNeuron(early_stopping=True, random_state=0).fit(*load_iris(return_X_y=True))
+    drawn = lines(LossCurveDisplay.from_estimator(neuron).ax_)
+    np.testing.assert_array_equal(next(iter(drawn.values())).get_ydata(), neuron.loss_curve_)
+    assert not any(label.startswith("kept") for label in drawn)
 
 
-@pytest.mark.parametrize("pos_label", ["benign", "malignant"])
-def test_calibration_shows_observed_shares_and_counts(pos_label):
-    models = {"neuron": trained(), "other": LogisticRegression().fit(X[TRAIN], Y[TRAIN])}
-    ax = plot_calibration(models, X[TEST], Y[TEST], pos_label=pos_label, n_bins=8)
-    (counts,) = ax.child_axes
-    heights = np.array([bar.get_height() for bar in counts.patches]).reshape(2, 8)
-    for (name, model), counted in zip(models.items(), heights, strict=True):
-        p = model.predict_proba(X[TEST])[:, list(model.classes_).index(pos_label)]
-        shares, means = calibration_curve(Y[TEST] == pos_label, p, n_bins=8)
-        np.testing.assert_allclose(lines(ax)[name].get_xydata(), np.c_[means, shares])
-        np.testing.assert_array_equal(counted, np.histogram(p, 8, (0, 1))[0])
-    assert legend(ax) == ["perfectly calibrated", "neuron", "other"]
-    assert pos_label in ax.get_ylabel()
-    assert pos_label in counts.get_xlabel()
-    ax.figure.draw_without_rendering()
-
-
-def test_few_rows_make_few_bins():
-    neuron = trained()
-    ax = plot_calibration({"neuron": neuron}, X[TEST], Y[TEST])
-    assert len(ax.child_axes[0].patches) == 5
-    rows = np.tile(X, (2, 1))
-    ax = plot_calibration({"neuron": neuron}, rows, np.tile(Y, 2))
-    assert len(ax.child_axes[0].patches) == 10
-    assert "malignant" in ax.get_ylabel()  # the second class, by default
-
-
-@pytest.fixture
-def moons():
-    points, y = make_moons(80, noise=0.1, random_state=0)
-    frame = pd.DataFrame({"length in mm": 1000 * points[:, 0] + 5000, "width": points[:, 1]})
-    y = np.where(y == 1, "lower", "upper")
-    return make_pipeline(StandardScaler(), LogisticNeuron()).fit(frame, y), frame, y
-
-
-def test_the_boundary_is_where_the_probability_is_one_half(moons):
-    model, frame, y = moons
-    ax = plot_decision_boundary(model, frame, y, pos_label="lower")
-    boundary = ax.collections[1]
-    assert boundary.levels.tolist() == [0.5]
-    points = pd.DataFrame(boundary.get_paths()[0].vertices, columns=frame.columns)
-    assert len(points) > 10
-    np.testing.assert_allclose(model.predict_proba(points), 0.5, atol=2e-3)
-
-
-def test_the_rows_are_drawn_in_their_own_units(moons):
-    model, frame, y = moons
-    ax = plot_decision_boundary(model, frame, y, pos_label="lower")
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("length in mm", "width")
-    rows = {each.get_label(): each for each in ax.collections[2:]}
-    assert list(rows) == ["lower", "upper"]
-    for label, drawn in rows.items():
-        np.testing.assert_array_equal(drawn.get_offsets(), frame[y == label])
-        low, high = ax.get_xlim()
-        assert ((low < drawn.get_offsets()[:, 0]) & (drawn.get_offsets()[:, 0] < high)).all()
-    lower, upper = rows.values()
-    assert not np.array_equal(lower.get_facecolor(), upper.get_facecolor())
-    assert len(lower.get_paths()[0]) != len(upper.get_paths()[0])  # shapes differ too
-    assert ax.figure.axes[1].get_ylabel() == "probability of lower"
-
-
-def test_the_field_belongs_to_the_class_asked_for(moons):
-    model, frame, y = moons
-    for pos_label in ("lower", "upper"):
-        ax = plot_decision_boundary(model, frame, y, pos_label=pos_label)
-        first = ax.collections[2]
-        assert first.get_label() == pos_label
-        assert ax.figure.axes[1].get_ylabel() == f"probability of {pos_label}"
-        field = ax.collections[0].get_array()
-        assert field.min() >= 0
-        assert field.max() <= 1
-        colours = ax.collections[0].get_facecolor()  # from 0 to 1: the rest's, the class's own
-        own = first.get_facecolor()[0]
-        assert np.abs(colours[-1] - own).sum() < np.abs(colours[0] - own).sum()
-
-
-def test_rows_with_a_missing_value_and_plain_arrays_can_be_drawn():
-    points, y = make_moons(50, noise=0.1, random_state=0)
-    neuron = LogisticNeuron().fit(points, y)
-    points[:3, 0] = np.nan
-    ax = plot_decision_boundary(neuron, points, y)
-    assert sum(len(each.get_offsets()) for each in ax.collections[2:]) == 47
-    assert ax.get_xlabel() == "feature 0"
-
-
-def test_drawing_leaves_pyplot_alone():
-    code = (
-        "import sys, trainer.plots; assert 'matplotlib' not in sys.modules;"
-        "trainer.plots.LossCurveDisplay([0.25, 0.1]).plot();"
-        "assert 'matplotlib' in sys.modules; assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+def test_a_neuron_that_is_not_fitted_is_an_error():
+    points, y = make_moons(20, random_state=0)
+    for draw in (
+        lambda: LossCurveDisplay.from_estimator(LogisticNeuron()),
+        lambda: CalibrationDisplay.from_estimator(LogisticNeuron(), points, y),
+        lambda: DecisionBoundaryDisplay.from_estimator(LogisticNeuron(), points, y),
+        lambda: CostSurfaceDisplay.from_estimator(LogisticNeuron(), points, y),
+    ):
+        with pytest.raises(NotFittedError):
+            draw()
 
 
 @pytest.fixture(scope="module")
@@ -246,32 +366,21 @@ def test_several_loss_curves_are_told_apart(runs):
     assert len(drawn) == len(neurons)
     for line, (name, neuron) in zip(drawn, neurons.items(), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), neuron.loss_curve_)
-        assert line.get_markevery() == [neuron.n_iter_]
         words = "gradient within tol" if neuron.termination_.converged else "max_iter reached"
         assert line.get_label() == f"{name}, {neuron.n_iter_} iterations:\n{words}"
     for kind in ("color", "linestyle", "marker"):
         assert len({getattr(line, f"get_{kind}")() for line in drawn}) == len(drawn)
-    assert legend(display.ax_) == [line.get_label() for line in drawn]
-    assert display.ax_.get_title("left") == "together"
+    assert legend(display) == [line.get_label() for line in drawn]
     assert display.gradient_ax_ is None
-
-
-def test_the_legend_of_several_covers_no_curve(runs):
-    display = LossCurveDisplay.from_estimators(runs, gradient=True)
-    figure = display.figure_
-    figure.savefig(io.BytesIO())  # lays it out
-    box = display.ax_.get_legend().get_window_extent()
-    assert box.x0 >= display.ax_.get_window_extent().x1
-    assert box.x1 <= figure.bbox.x1
 
 
 def test_the_gradient_has_a_panel_of_its_own(runs):
     neuron = runs["newton"]
     display = LossCurveDisplay.from_estimator(neuron, gradient=True)
-    curve, _, tol = display.gradient_ax_.get_lines()
+    curve, tol = display.gradient_ax_.get_lines()
     np.testing.assert_array_equal(curve.get_ydata(), neuron.history_["gradient_max"])
     assert set(tol.get_ydata()) == {neuron.tol}
-    assert legend(display.gradient_ax_) == ["tol = 1e-06"]
+    assert legend(display)[-1] == "tol = 1e-06"
     assert display.gradient_ax_.get_yscale() == "log"
     assert display.gradient_ax_.get_xlabel() == "iteration"
     assert display.gradient_ax_.get_xlim() == display.ax_.get_xlim()
@@ -284,46 +393,220 @@ def test_a_cost_and_its_gradient_need_two_axes(runs):
     pair = Figure().subplots(2)
     display = LossCurveDisplay.from_estimator(runs["adam"], gradient=True, ax=pair)
     assert (display.ax_, display.gradient_ax_) == tuple(pair)
-    with pytest.raises(ValueError, match=r"two Axes, .* got one; give two, or leave"):
+    with pytest.raises(ValueError, match=r"ax must be 2 Axes, .* got 1"):
         LossCurveDisplay.from_estimator(runs["adam"], gradient=True, ax=pair[0])
+    with pytest.raises(ValueError, match=r"ax must be 1 Axes, .* got 2"):
+        LossCurveDisplay.from_estimator(runs["adam"], ax=pair)
+
+
+def test_a_history_without_its_columns_is_an_error():
+    with pytest.raises(ValueError, match=r"'cost', got .*'J'.* for 'adam'"):
+        LossCurveDisplay({"adam": {"J": [0.25]}})
+    with pytest.raises(ValueError, match="'gradient_max'"):
+        LossCurveDisplay({"adam": {"cost": [0.25]}}, gradient=True)
 
 
 @pytest.mark.parametrize("n_models", [0, 8])
 def test_no_more_models_than_colours(runs, n_models):
     models = {str(i): runs["newton"] for i in range(n_models)}
-    with pytest.raises(ValueError, match=f"1 to 7 models, .* got {n_models}; draw the others"):
-        LossCurveDisplay.from_estimators(models)
-    with pytest.raises(ValueError, match=f"got {n_models}"):
-        plot_calibration(models, X, Y)
+    for draw in (
+        lambda: LossCurveDisplay.from_estimators(models),
+        lambda: CalibrationDisplay.from_estimators(models, X, Y),
+        lambda: CalibrationDisplay.from_predictions([0, 1], {key: [0.2, 0.8] for key in models}),
+    ):
+        with pytest.raises(ValueError, match=f"1 to 7 models, .* got {n_models}; draw several"):
+            draw()
 
 
-def test_the_cost_surface_shows_the_way_of_training(moons):
+@pytest.mark.parametrize("pos_label", ["benign", "malignant"])
+def test_calibration_shows_curve_band_bins_counts_and_parts(pos_label):
+    neuron = trained()
+    display = CalibrationDisplay.from_estimator(
+        neuron, X[TEST], Y[TEST], pos_label=pos_label, n_bins=8, random_state=0
+    )
+    p = neuron.predict_proba(X[TEST])[:, list(neuron.classes_).index(pos_label)]
+    y = (Y[TEST] == pos_label).astype(int)
+    curve, parts = reliability_curve(y, p), brier_decomposition(y, p, n_bins=8)
+    _, isotonic, bins, few = display.ax_.get_lines()
+    np.testing.assert_array_equal(isotonic.get_xydata(), np.c_[curve.prob_pred, curve.prob_true])
+    shares, means = calibration_curve(y, p, n_bins=8)
+    assert (parts.n_rows < 10).any()
+    drawn = np.vstack([bins.get_xydata(), few.get_xydata()])
+    np.testing.assert_allclose(np.sort(drawn[:, 0]), means)
+    np.testing.assert_allclose(drawn[np.argsort(drawn[:, 0]), 1], shares)
+    np.testing.assert_array_equal(few.get_xdata(), parts.prob_pred[parts.n_rows < 10])
+    assert few.get_markerfacecolor() == "none"
+    band = consistency_band(p, random_state=0)
+    low, high = display.ax_.collections[0].get_paths()[0].vertices[:, 1][[1, -2]]
+    assert {low, high} <= {*band.lower, *band.upper}
+    assert legend(display) == [
+        "calibrated",
+        "95 % consistency band of a calibrated model",
+        f"LogisticNeuron\n{curve.brier:.4f} = {curve.miscalibration:.4f} − "
+        f"{curve.discrimination:.4f} + {curve.uncertainty:.4f}",
+        f"shares of 8 bins, hollow: under 10 rows\n{parts.brier:.4f} = {parts.reliability:.4f} − "
+        f"{parts.resolution:.4f} + {parts.uncertainty:.4f} "
+        f"{'+' if parts.within_bins >= 0 else '−'} {abs(parts.within_bins):.4f} within bins",
+    ]
+    histogram = np.histogram(p, 8, (0, 1))[0]
+    bars = {round(bar.get_x() * 8 - 0.05): bar.get_height() for bar in display.counts_ax_.patches}
+    assert bars == {k: n for k, n in enumerate(histogram) if n}
+    assert display.counts_ax_.get_yscale() == "linear"
+    numbers = [text.get_text() for text in display.counts_ax_.texts if text.get_text()]
+    assert numbers == [str(n) for n in histogram if 0 < n < 10]
+    assert pos_label in display.ax_.get_ylabel()
+    assert pos_label in display.counts_ax_.get_xlabel()
+
+
+def test_calibration_of_several_models_and_of_any_classifier():
+    models = {
+        "neuron": trained(),
+        "other": LogisticRegression().fit(X[TRAIN], Y[TRAIN]),
+        "piped": make_pipeline(StandardScaler(), LogisticNeuron()).fit(X[TRAIN], Y[TRAIN]),
+    }
+    weight = np.random.default_rng(0).integers(0, 3, len(X[TEST]))
+    options = {"sample_weight": weight, "n_bins": 4, "n_resamples": 20, "random_state": 0}
+    display = CalibrationDisplay.from_estimators(models, X[TEST], Y[TEST], **options)
+    assert not display.bands
+    for (name, model), line in zip(models.items(), display.ax_.get_lines()[1:], strict=True):
+        p = model.predict_proba(X[TEST])[:, 1]
+        curve = reliability_curve(Y[TEST], p, sample_weight=weight, pos_label="malignant")
+        np.testing.assert_array_equal(line.get_ydata(), curve.prob_true)
+        score = brier_score_loss(Y[TEST] == "malignant", p, sample_weight=weight)
+        assert line.get_label().startswith(f"{name}\n{score:.4f} = ")
+    heights = np.array([bar.get_height() for bar in display.counts_ax_.patches])
+    assert heights.sum() == 3 * np.count_nonzero(weight)
+    two = dict(list(models.items())[:2])
+    assert set(CalibrationDisplay.from_estimators(two, X[TEST], Y[TEST], **options).bands) == {*two}
+    options["level"] = None
+    assert not CalibrationDisplay.from_estimators(two, X[TEST], Y[TEST], **options).bands
+
+
+def test_calibration_of_one_class_against_the_rest():
+    flowers, y = load_iris(return_X_y=True)
+    neuron = LogisticNeuron().fit(flowers, y)
+    display = CalibrationDisplay.from_estimator(neuron, flowers, y, pos_label=1, n_resamples=20)
+    p = neuron.predict_proba(flowers)[:, 1]
+    expected = reliability_curve((y == 1) * 1, p)
+    np.testing.assert_array_equal(display.curves["LogisticNeuron"].prob_true, expected.prob_true)
+    with pytest.raises(ValueError, match=r"classes \[0, 1, 2\] .* got None; name one"):
+        CalibrationDisplay.from_estimator(neuron, flowers, y)
+    with pytest.raises(ValueError, match=r"got 3; name one"):
+        CalibrationDisplay.from_estimator(neuron, flowers, y, pos_label=3)
+    with pytest.raises(ValueError, match=r"predict_proba, got LinearSVC; .*CalibratedClassifierCV"):
+        CalibrationDisplay.from_estimator(LinearSVC().fit(flowers, y == 1), flowers, y == 1)
+
+
+def test_calibration_on_given_axes_is_the_diagram_alone():
+    ax = Figure().subplots()
+    display = CalibrationDisplay.from_predictions([0, 1, 1], [0.5, 0.5, 0.5], ax=ax)
+    assert display.counts_ax_ is None
+    assert ax.figure.axes == [ax]
+    assert ax.get_xlabel() == "forecast probability of the positive class"
+    assert legend(display)[2] == "forecast"
+    assert lines(ax)["forecast"].get_marker() == "o"  # a single forecast is a point
+
+
+@pytest.fixture
+def moons():
+    points, y = make_moons(80, noise=0.1, random_state=0)
+    frame = pd.DataFrame({"length in mm": 1000 * points[:, 0] + 5000, "width": points[:, 1]})
+    y = np.where(y == 1, "lower", "upper")
+    return make_pipeline(StandardScaler(), LogisticNeuron()).fit(frame, y), frame, y
+
+
+def test_the_boundary_is_where_the_probability_is_one_half(moons):
+    model, frame, y = moons
+    ax = DecisionBoundaryDisplay.from_estimator(model, frame, y, pos_label="lower").ax_
+    boundary = ax.collections[1]
+    assert boundary.levels.tolist() == [0.5]
+    points = pd.DataFrame(boundary.get_paths()[0].vertices, columns=frame.columns)
+    assert len(points) > 10
+    np.testing.assert_allclose(model.predict_proba(points), 0.5, atol=2e-3)
+
+
+def test_the_rows_are_drawn_in_their_own_units(moons):
+    model, frame, y = moons
+    ax = DecisionBoundaryDisplay.from_estimator(model, frame, y, pos_label="lower").ax_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("length in mm", "width")
+    rows = {each.get_label(): each for each in ax.collections[2:]}
+    assert list(rows) == ["lower", "upper"]
+    for label, drawn in rows.items():
+        np.testing.assert_array_equal(drawn.get_offsets(), frame[y == label])
+        low, high = ax.get_xlim()
+        assert ((low < drawn.get_offsets()[:, 0]) & (drawn.get_offsets()[:, 0] < high)).all()
+    lower, upper = rows.values()
+    assert not np.array_equal(lower.get_facecolor(), upper.get_facecolor())
+    assert len(lower.get_paths()[0]) != len(upper.get_paths()[0])  # shapes differ too
+    assert ax.figure.axes[1].get_ylabel() == "probability of lower"
+
+
+def test_the_field_belongs_to_the_class_asked_for(moons):
+    model, frame, y = moons
+    for pos_label in ("lower", "upper"):
+        ax = DecisionBoundaryDisplay.from_estimator(model, frame, y, pos_label=pos_label).ax_
+        first = ax.collections[2]
+        assert first.get_label() == pos_label
+        assert ax.figure.axes[1].get_ylabel() == f"probability of {pos_label}"
+        colours = ax.collections[0].get_facecolor()  # from 0 to 1: the other class's, the class's
+        own = first.get_facecolor()[0]
+        assert np.abs(colours[-1] - own).sum() < np.abs(colours[0] - own).sum()
+
+
+def test_rows_with_a_missing_value_and_plain_arrays_can_be_drawn():
+    points, y = make_moons(50, noise=0.1, random_state=0)
+    neuron = LogisticNeuron().fit(points, y)
+    points[:3, 0] = np.nan
+    ax = DecisionBoundaryDisplay.from_estimator(neuron, points, y).ax_
+    assert sum(len(each.get_offsets()) for each in ax.collections[2:]) == 47
+    assert ax.get_xlabel() == "feature 0"
+
+
+def test_a_boundary_that_cannot_be_drawn_is_an_error():
+    points, y = make_moons(50, noise=0.1, random_state=0)
+    neuron = LogisticNeuron().fit(points, y)
+    draw = DecisionBoundaryDisplay.from_estimator
+    with pytest.raises(ValueError, match="pos_label=2; name one of two"):
+        draw(neuron, points, y, pos_label=2)
+    with pytest.raises(ValueError, match=r"two features, got shape \(50, 3\)"):
+        draw(neuron, np.c_[points, y], y)
+    with pytest.raises(ValueError, match="without missing values, got none"):
+        draw(neuron, np.full((3, 2), np.nan), y[:3])
+    flowers = load_iris()
+    with pytest.raises(ValueError, match=r"two classes, .* got \[0, 1, 2\]"):
+        draw(LogisticNeuron().fit(flowers.data, flowers.target), flowers.data, flowers.target)
+
+
+@pytest.fixture
+def scaled(moons):
     _, frame, y = moons
-    points = StandardScaler().set_output(transform="pandas").fit_transform(frame)
+    return StandardScaler().set_output(transform="pandas").fit_transform(frame), y
+
+
+def test_the_cost_surface_shows_the_path_of_training(scaled):
+    points, y = scaled
     neuron = LogisticNeuron(optimizer="newton").fit(points, y)
     display = CostSurfaceDisplay.from_estimator(neuron, points, y, name="moons")
     drawn = lines(display.ax_)
-    assert list(drawn) == ["training", "start", "fitted"]
-    way = drawn["training"].get_xydata()
-    assert len(way) == neuron.n_iter_ + 1
-    np.testing.assert_array_equal(way, trace(neuron, points, y)[["length in mm", "width"]])
+    assert list(drawn) == ["training, a dot every iteration", "start", "fitted"]
+    path = drawn["training, a dot every iteration"].get_xydata()
+    assert len(path) == neuron.n_iter_ + 1
+    np.testing.assert_array_equal(path, trace(neuron, points, y)[["length in mm", "width"]])
     assert drawn["start"].get_xydata().tolist() == [[0, 0]]
     assert drawn["fitted"].get_xydata().tolist() == [neuron.coef_[0].tolist()]
     assert display.ax_.get_xlabel() == "weight of length in mm"
     assert display.ax_.get_ylabel() == "weight of width"
-    assert display.figure_.axes[1].get_ylabel() == "cost J, all other parameters as fitted"
+    assert display.figure_.axes[1].get_ylabel() == "cost J, other parameters as fitted"
     for line, low, high in (
-        (way[:, 0], *display.ax_.get_xlim()),
-        (way[:, 1], *display.ax_.get_ylim()),
+        (path[:, 0], *display.ax_.get_xlim()),
+        (path[:, 1], *display.ax_.get_ylim()),
     ):
         assert low < line.min()
         assert line.max() < high
-    display.figure_.draw_without_rendering()
 
 
-def test_contours_are_where_the_cost_is_what_they_say(moons):
-    _, frame, y = moons
-    points = StandardScaler().fit_transform(frame)
+def test_contours_are_where_the_cost_is_what_they_say(scaled):
+    points, y = scaled[0].to_numpy(), scaled[1]
     neuron = LogisticNeuron(alpha=0.01).fit(points, y)
     display = CostSurfaceDisplay.from_estimator(
         neuron, points, y, (1, "intercept"), ranges=[(-4, 1), (-2, 2)], path=False
@@ -337,178 +620,78 @@ def test_contours_are_where_the_cost_is_what_they_say(moons):
         costs = np.mean(((y == "upper")[:, np.newaxis] - 1 / (1 + np.exp(-z))) ** 2, axis=0)
         costs += 0.01 / 2 * (neuron.coef_[0, 0] ** 2 + w1**2)
         np.testing.assert_allclose(costs, level, rtol=5e-3)
-    assert np.diff(contours.levels, 2).min() > 0  # closer together the lower
 
 
-def test_a_second_run_is_drawn_apart():
-    surface = CostSurface(("x0", "x1"), (1.0, 2.0), np.arange(3.0), np.arange(4.0), np.ones((4, 3)))
-    display = CostSurfaceDisplay(surface, [[(0, 0), (1, 1)], [(2, 2), (1, 2)]]).plot()
-    drawn = lines(display.ax_)
-    assert drawn["training"].get_xydata().tolist() == [[0, 0], [1, 1]]
-    assert drawn["training, from a lower start"].get_xydata().tolist() == [[2, 2], [1, 2]]
-    assert drawn["start"].get_xydata().tolist() == [[0, 0]]
+@pytest.mark.parametrize(("low", "high"), [(0.0932, 0.7956), (1e-9, 3e-7), (0.2498, 0.25), (0, 1)])
+def test_levels_are_round_and_closer_together_near_the_minimum(low, high):
+    J = np.array([[low, (low + high) / 2], [high, high]])
+    display = CostSurfaceDisplay(
+        CostSurface(("x0", "x1"), (1.0, 2.0), np.arange(2.0), np.arange(2.0), J, np.ones((2, 2, 2)))
+    ).plot()
+    levels = display.ax_.collections[0].levels
+    assert levels[0] <= low
+    assert levels[-1] >= high
+    gaps = np.diff(levels)
+    assert gaps[: len(gaps) // 2].sum() < gaps[len(gaps) // 2 :].sum() / 2
+    # No level has more digits than its distance from the next asks for.
+    for level, gap in zip(levels[1:], gaps, strict=True):
+        unit = 10.0 ** np.floor(np.log10(gap / 2))
+        assert level / unit == pytest.approx(round(level / unit), abs=1e-6)
     display.figure_.draw_without_rendering()
-
-
-def forecasts(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    p = rng.beta(0.5, 0.8, n)
-    return (rng.random(n) < p**1.3).astype(int), p, rng.integers(0, 4, n)
-
-
-@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
-@pytest.mark.parametrize("weighed", [False, True])
-def test_the_brier_score_is_the_sum_of_its_parts(strategy, weighed):
-    y, p, weight = forecasts()
-    options = {"sample_weight": weight} if weighed else {}
-    parts = brier_decomposition(y, p, n_bins=7, strategy=strategy, **options)
-    score = brier_score_loss(y, p, **options)
-    assert parts.brier == pytest.approx(score, rel=1e-12)
-    total = parts.reliability - parts.resolution + parts.uncertainty + parts.within_bins
-    assert total == pytest.approx(score, rel=1e-12)
-    assert abs(parts.within_bins) > 1e-5
-
-
-def test_binned_forecasts_leave_nothing_within_bins():
-    """Murphy's own case: his three parts, summed over the forecasts' values."""
-    y, p, weight = forecasts()
-    p = np.floor(p * 5) / 5 + 0.1
-    parts = brier_decomposition(y, p, sample_weight=weight, n_bins=5)
-    assert parts.within_bins == pytest.approx(0, abs=1e-15)
-    share = np.average(y, weights=weight)
-    reliability = resolution = 0.0
-    for value in np.unique(p):
-        here = p == value
-        observed = np.average(y[here], weights=weight[here])
-        reliability += weight[here].sum() / weight.sum() * (value - observed) ** 2
-        resolution += weight[here].sum() / weight.sum() * (observed - share) ** 2
-    assert parts.reliability == pytest.approx(reliability, rel=1e-12)
-    assert parts.resolution == pytest.approx(resolution, rel=1e-12)
-    assert parts.uncertainty == pytest.approx(np.average((y - share) ** 2, weights=weight))
-
-
-def test_what_is_within_bins_is_what_their_means_leave():
-    y, p, _ = forecasts()
-    parts = brier_decomposition(y, p, n_bins=7)
-    means = np.empty_like(p)
-    for low, high in itertools.pairwise(parts.edges):
-        here = (low < p) & (p <= high)
-        means[here] = p[here].mean() if here.any() else 0
-    expected = brier_score_loss(y, p) - brier_score_loss(y, means)
-    assert parts.within_bins == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
-def test_weights_count_as_repeated_rows_in_bins(strategy):
-    y, p, weight = forecasts()
-    weighed = brier_decomposition(y, p, sample_weight=weight, n_bins=6, strategy=strategy)
-    repeated = brier_decomposition(
-        np.repeat(y, weight), np.repeat(p, weight), n_bins=6, strategy=strategy
-    )
-    for name, value in vars(weighed).items():
-        np.testing.assert_allclose(value, getattr(repeated, name), rtol=1e-10, err_msg=name)
-
-
-@pytest.mark.parametrize("pos_label", ["benign", "malignant"])
-def test_the_reliability_diagram_shows_the_bins_and_the_parts(pos_label):
-    neuron = trained()
-    display = BrierDecompositionDisplay.from_estimator(
-        neuron, X[TEST], Y[TEST], pos_label=pos_label, n_bins=8, random_state=0
-    )
-    p = neuron.predict_proba(X[TEST])[:, list(neuron.classes_).index(pos_label)]
-    shares, means = calibration_curve(Y[TEST] == pos_label, p, n_bins=8)
-    np.testing.assert_allclose(
-        lines(display.ax_)["LogisticNeuron"].get_xydata(), np.c_[means, shares]
-    )
-    counted = {
-        round(bar.get_x() * 8 - 0.05): bar.get_height() for bar in display.counts_ax_.patches
-    }
-    histogram = np.histogram(p, 8, (0, 1))[0]
-    assert counted == {k: n for k, n in enumerate(histogram) if n}
-    parts = display.decomposition
-    shown = display.ax_.texts[0].get_text().split("\n")
-    assert shown[0].split() == [f"{parts.reliability:.4f}", "reliability"]
-    assert shown[1].split() == ["−", f"{parts.resolution:.4f}", "resolution"]
-    assert shown[-1].split() == ["=", f"{parts.brier:.4f}", "Brier", "score"]
-    assert parts.brier == pytest.approx(brier_score_loss(Y[TEST] == pos_label, p))
-    assert pos_label in display.ax_.get_ylabel()
-    assert pos_label in display.counts_ax_.get_xlabel()
-    assert "95 % range if reliable" in legend(display.ax_)
-    share = lines(display.ax_)["no resolution: share overall"].get_ydata()
-    np.testing.assert_allclose(share, np.mean(Y[TEST] == pos_label))
-    display.figure_.draw_without_rendering()
-
-
-def test_reliable_forecasts_are_within_the_band_as_often_as_it_says():
-    inside = []
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        p = rng.random(500)
-        display = BrierDecompositionDisplay.from_predictions(
-            (rng.random(500) < p).astype(int), p, n_bins=5, level=0.9, n_resamples=200,
-            random_state=seed, ax=Figure().subplots(),
-        )  # fmt: skip
-        low, high = display.band
-        inside += list(
-            (low <= display.decomposition.prob_true) & (display.decomposition.prob_true <= high)
-        )
-    assert 0.85 < np.mean(inside) < 0.95
-
-
-def test_the_confidence_band_is_that_of_shares():
-    """In a bin of n rows it is the binomial's, near enough; of one label only, a point."""
-    rng = np.random.default_rng(0)
-    y = np.r_[np.zeros(500), rng.random(2000) < 0.3].astype(int)
-    p = np.r_[np.full(500, 0.1), np.full(2000, 0.9)]
-    display = BrierDecompositionDisplay.from_predictions(
-        y, p, n_bins=2, band="confidence", level=0.95, n_resamples=2000, random_state=0
-    )
-    (low_0, low_1), (high_0, high_1) = display.band
-    assert (low_0, high_0) == (0, 0)
-    share = y[500:].mean()
-    half = 1.96 * np.sqrt(share * (1 - share) / 2000)
-    assert (high_1 - low_1) / 2 == pytest.approx(half, rel=0.1)
-    assert (high_1 + low_1) / 2 == pytest.approx(share, abs=half / 10)
-    assert "95 % confidence" in legend(display.ax_)
-
-
-def test_the_band_is_drawn_again_the_same_with_a_seed_and_may_be_left_out():
-    y, p, weight = forecasts()
-    draw = BrierDecompositionDisplay.from_predictions
-    first, second = (draw(y, p, sample_weight=weight, random_state=3) for _ in range(2))
-    np.testing.assert_array_equal(first.band, second.band)
-    assert first.band.shape == (2, len(first.decomposition.prob_true))
-    without = draw(y, p, band=None, name="forecast")
-    assert without.band is None
-    assert legend(without.ax_) == ["reliable", "no resolution: share overall", "forecast"]
+    ticks = [tick.get_text() for tick in display.figure_.axes[1].get_yticklabels()]
+    np.testing.assert_array_less(0, np.diff([float(tick.replace("−", "-")) for tick in ticks]))
+    assert 4 <= len(ticks) <= 8
 
 
 @pytest.mark.parametrize(
-    ("y", "options", "words"),
-    [
-        ([0, 1], {"y_prob": [0.2, 1.2]}, "between 0 and 1, got 1.2; give a column of"),
-        ([0, 1], {"y_prob": [0.2, np.nan]}, "got nan"),
-        (["a", "b"], {}, r"two labels, .* got labels \['a', 'b'\] and pos_label=None; name it"),
-        (["a", "b"], {"pos_label": "c"}, "pos_label='c'"),
-        ([0, 2], {}, r"got labels \[0, 2\]"),
-        ([0, 1], {"sample_weight": [0, 0]}, "at least one non-zero"),
-        ([0, 1], {"n_bins": -1}, "n_bins must be 1 or more, got -1"),
-        ([0, 1], {"strategy": "even"}, "\"uniform\" or \"quantile\", got 'even'"),
-        ([0, 1], {"band": "wide"}, "\"consistency\", \"confidence\" or None"),
-        ([0, 1], {"n_resamples": 0}, "n_resamples must be 1 or more, got 0"),
-        ([0, 1], {"level": 95}, "level between 0 and 1, got 'consistency' and 95"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_taken_apart_is_told(y, options, words):
-    options = {"y_prob": [0.2, 0.7], **options}
-    with pytest.raises(ValueError, match=words):
-        BrierDecompositionDisplay.from_predictions(y, **options)
+    ("n_steps", "words"), [(20, "iteration"), (63, "2 iterations"), (1001, "50 iterations")]
+)
+def test_long_paths_are_marked_every_few_iterations(n_steps, words):
+    path = [np.linspace([0, 0], [1, 1], n_steps)]
+    surface = flat_surface()
+    (line, *_) = CostSurfaceDisplay(surface, path).plot().ax_.get_lines()
+    assert line.get_label() == f"training, a dot every {words}"
+    every = int(words.split()[0]) if " " in words else 1
+    assert line.get_markevery() == every
 
 
-def test_only_labels_that_the_model_knows_can_be_judged():
-    neuron = trained()
-    with pytest.raises(ValueError, match="pos_label='cured'; name one of two"):
-        BrierDecompositionDisplay.from_estimator(neuron, X, Y, pos_label="cured")
+def flat_surface():
+    J = np.ones((4, 3))
+    return CostSurface(
+        ("x0", "x1"), (1.0, 2.0), np.arange(3.0), np.arange(4.0), J, np.ones((2, 4, 3))
+    )
+
+
+def test_a_second_run_is_drawn_apart():
+    display = CostSurfaceDisplay(flat_surface(), [[(0, 0), (1, 1)], [(2, 2), (1, 2)]]).plot()
+    first, second, start, _ = display.ax_.get_lines()
+    assert first.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert second.get_xydata().tolist() == [[2, 2], [1, 2]]
+    assert second.get_label() == "training, after a new start, a dot every iteration"
+    assert first.get_linestyle() != second.get_linestyle()
+    assert start.get_xydata().tolist() == [[0, 0]]
+
+
+def test_a_neuron_that_stopped_early_is_not_called_fitted(scaled):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron(optimizer="gradient_descent", max_iter=5).fit(*scaled)
+    display = CostSurfaceDisplay.from_estimator(neuron, *scaled, grid=10)
+    assert legend(display)[-1] == "stopped: max_iter reached"
+
+
+def test_arrows_point_down_the_gradient(scaled):
+    neuron = LogisticNeuron().fit(*scaled)
+    display = CostSurfaceDisplay.from_estimator(neuron, *scaled, gradient=True, grid=31)
+    arrows = display.ax_.collections[2]
+    _, _, first, second, J, _ = display.surface
+    dJ_dsecond, dJ_dfirst = np.gradient(J, second, first)
+    for x, y, u, v in zip(*arrows.XY.T, arrows.U, arrows.V, strict=True):
+        i, j = np.searchsorted(second, y), np.searchsorted(first, x)
+        size = np.hypot(dJ_dfirst, dJ_dsecond).max()
+        np.testing.assert_allclose([u, v], [-dJ_dfirst[i, j], -dJ_dsecond[i, j]], atol=0.02 * size)
+    assert len(arrows.U) == 14**2
+    assert "−dJ, longer where J is steeper" in legend(display)
 
 
 @pytest.fixture
@@ -534,7 +717,7 @@ def test_the_penalty_curve_shows_folds_mean_and_choice(search):
     assert display.ax_.get_xscale() == "log"
     assert display.ax_.get_xlabel() == "penalty alpha"
     assert display.ax_.get_ylabel() == "neg_brier_score (higher is better)"
-    assert legend(display.ax_)[-1] == "chosen: alpha = 0.1"
+    assert legend(display)[-1] == "chosen: alpha = 0.1"
     assert display.ax_.get_title("left") == "penalties"
     assert isinstance(display.figure_, Figure)
     display.figure_.draw_without_rendering()
@@ -546,7 +729,7 @@ def test_the_penalty_curve_from_arrays_needs_no_more(search):
     assert display.ax_.get_ylabel() == "score (higher is better)"
     display.figure_.draw_without_rendering()
     bare = PenaltyCurveDisplay([0.1, 1], [[1, 2]], scoring=brier_score_loss).plot()
-    assert len(legend(bare.ax_)) == 3
+    assert len(legend(bare)) == 3
     assert "brier_score_loss" in bare.ax_.get_ylabel()
 
 
@@ -554,7 +737,7 @@ def test_the_penalty_curve_from_arrays_needs_no_more(search):
     ("alphas", "scores", "words"),
     [
         ([1, 2], np.ones((2, 3)), r"\(2, 3\) with alphas of shape \(2,\); transpose"),
-        ([1, 2], [1, 2], "a line for each fold"),
+        ([1, 2], [1, 2], "a row for each fold"),
         ([1, -2], np.ones((3, 2)), r"finite and 0 or more, got \[1.0, -2.0\]"),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_frames_columns_name_the_classes_in_any_order():
     assert model.classes_.tolist() == ["high", "low", "mid"]  # in order, as scikit-learn's are
     assert_same(model, neuron().fit(X, P[:, [2, 1, 0]]), rtol=1e-12)
     assert set(model.predict(X)) <= set(frame)
-    watched = neuron().fit(X, frame, X_val=X, y_val=frame[["low", "high", "mid"]])
+    watched = neuron(alpha=0).fit(X, frame, X_val=X, y_val=frame[["low", "high", "mid"]])
     np.testing.assert_allclose(watched.validation_curve_, watched.loss_curve_, rtol=1e-12)
     with pytest.raises(ValueError, match=r"y_val: y must have the columns \['high', 'low', 'mid"):
         neuron().fit(X, frame, X_val=X, y_val=P)

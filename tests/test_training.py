@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from helpers import costs
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.preprocessing import StandardScaler
 
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
-from trainer.core.training import train
+from trainer.core.training import TrainingInterrupted, train
 from trainer.optimizers import OPTIMIZERS
 
 
@@ -27,16 +28,16 @@ def run(X, y, *, optimizer="lbfgs", alpha=1e-3, start=None, max_iter=100, tol=1e
 def test_history_is_what_the_objective_says(cancer):
     seen = []
     objective, result = run(*cancer, callback=lambda theta, history: seen.append(theta.copy()))
-    history = result.history
-    np.testing.assert_allclose(history.cost[0], objective.value(np.zeros((31, 1))))
-    for theta, cost, slope in zip(seen, history.cost[1:], history.gradient_max[1:], strict=True):
+    records = result.history.records
+    np.testing.assert_allclose(records[0].cost, objective.value(np.zeros((31, 1))))
+    for theta, record in zip(seen, records[1:], strict=True):
         J, dJ = objective.value_and_gradient(theta)
-        np.testing.assert_allclose(cost, J, rtol=1e-13)
-        np.testing.assert_allclose(slope, np.abs(dJ).max(axis=0), rtol=1e-9)
-    assert (np.diff(history.seconds) >= 0).all()
+        np.testing.assert_allclose(record.cost, J, rtol=1e-13)
+        np.testing.assert_allclose(record.gradient_max, np.abs(dJ).max(axis=0), rtol=1e-9)
+    assert (np.diff([record.seconds for record in records]) >= 0).all()
     end = result.terminations[0]
-    assert (end.reason, end.n_iter) == ("gradient", len(history.cost) - 1)
-    assert end.gradient_max <= 1e-6 < history.gradient_max[-2][0]
+    assert (end.reason, end.n_iter) == ("gradient", len(records) - 1)
+    assert end.gradient_max <= 1e-6 < records[-2].gradient_max[0]
     assert f"{end.gradient_max:.3g}" in end.message
 
 
@@ -44,7 +45,7 @@ def test_max_iter_stops_and_says_what_is_missing(cancer):
     _, result = run(*cancer, max_iter=3)
     assert result.terminations[0].reason == "max_iter"
     assert "max_iter = 3" in result.terminations[0].message
-    assert len(result.history.cost) == 4
+    assert len(result.history.records) == 4
     assert not result.terminations[0].converged
     _, untouched = run(*cancer, max_iter=0)
     assert untouched.terminations[0].n_iter == 0
@@ -66,7 +67,7 @@ def test_early_stopping_returns_to_the_best_validation_cost():
         patience=5,
         callback=lambda theta, history: seen.append(theta.copy()),
     )
-    recorded = np.concatenate(result.history.validation_cost)
+    recorded = np.concatenate([r.validation_cost for r in result.history.records])
     recomputed = [validation.value(theta)[0] for theta in seen]
     # the last entry of `seen` may already be the restored best
     np.testing.assert_allclose(recorded[:-1], recomputed[:-1], rtol=1e-13)
@@ -75,7 +76,7 @@ def test_early_stopping_returns_to_the_best_validation_cost():
     assert end.reason == "early_stopping"
     assert end.n_iter == best + 5
     np.testing.assert_array_equal(result.theta, seen[best])
-    assert end.cost == result.history.cost[best][0]
+    assert end.cost == costs(result)[best, 0]
 
 
 @pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum", "nesterov"])
@@ -91,9 +92,10 @@ def test_divergence_keeps_the_last_good_step(cancer, optimizer):
     end = result.terminations[0]
     assert end.reason == "diverged"
     assert np.isfinite(result.theta).all()
-    np.testing.assert_array_equal(result.theta, seen[end.n_iter - 1])
+    np.testing.assert_array_equal(result.theta, seen[end.n_iter])
     np.testing.assert_allclose(objective.value(result.theta), end.cost)
-    assert len(result.history.cost) == end.n_iter
+    assert len(result.history.records) == end.n_iter + 1
+    assert f"in iteration {end.n_iter + 1}" in end.message
 
 
 def test_divergence_to_infinity_is_caught_without_a_warning(cancer):
@@ -113,27 +115,31 @@ def test_one_neuron_may_diverge_while_another_finishes(cancer):
     np.testing.assert_allclose(result.theta[:, :1], alone.theta, rtol=1e-9)
 
 
-def test_keyboard_interrupt_keeps_the_best_so_far(cancer):
+def test_keyboard_interrupt_is_passed_on_with_the_best_so_far(cancer):
     def interrupt(theta, history):
-        if len(history.cost) == 8:
+        if history.n_iter == 7:
             raise KeyboardInterrupt
 
-    objective, result = run(
-        *cancer, optimizer="momentum", rule={"learning_rate": 8.0}, tol=0, callback=interrupt
-    )
-    costs = np.concatenate(result.history.cost)
+    with pytest.raises(TrainingInterrupted) as stop:
+        run(*cancer, optimizer="momentum", rule={"learning_rate": 8.0}, tol=0, callback=interrupt)
+    result = stop.value.result
+    found = costs(result)
     assert result.terminations[0].reason == "interrupted"
-    assert costs.argmin() != len(costs) - 1  # or the test would show nothing
-    np.testing.assert_allclose(objective.value(result.theta), costs.min(), rtol=1e-12)
+    assert not result.terminations[0].converged
+    assert found.argmin() != len(found) - 1  # or the test would show nothing
+    assert result.terminations[0].cost == found.min()
+    X, y = cancer
+    objective = Objective(ArrayRows(X, y), 1e-3)
+    np.testing.assert_allclose(objective.value(result.theta), found.min(), rtol=1e-12)
 
 
 class Interrupting:
-    """A validation cost during which somebody presses Ctrl-C."""
+    """A validation objective during which somebody presses Ctrl-C."""
 
     def __init__(self, at):
         self.at, self.calls = at, 0
 
-    def columns(self, index):
+    def select(self, index):
         return self
 
     def value(self, theta):
@@ -143,22 +149,23 @@ class Interrupting:
         return np.array([1.0 / self.calls])
 
 
-def test_an_interruption_amid_the_bookkeeping_leaves_no_half_entry(cancer):
-    _, result = run(*cancer, validation=Interrupting(4))
-    history = result.history
-    lengths = {len(entries) for entries in vars(history).values()}
-    assert lengths == {4}
+def test_an_interruption_amid_the_bookkeeping_leaves_no_half_record(cancer):
+    with pytest.raises(TrainingInterrupted) as stop:
+        run(*cancer, validation=Interrupting(4))
+    result = stop.value.result
+    assert len(result.history.records) == 4
     assert result.terminations[0].n_iter == 3
-    assert result.terminations[0].cost == history.cost[3][0]
+    assert result.terminations[0].cost == costs(result)[3, 0]
 
 
 def test_an_interruption_before_anything_is_known_is_passed_on(cancer):
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         run(*cancer, validation=Interrupting(0))
+    assert not isinstance(stop.value, TrainingInterrupted)
 
 
 def test_callback_can_stop_the_training(cancer):
-    _, result = run(*cancer, callback=lambda theta, history: len(history.cost) == 3)
+    _, result = run(*cancer, callback=lambda theta, history: history.n_iter == 2)
     assert result.terminations[0].reason == "interrupted"
     assert result.terminations[0].n_iter == 2
 

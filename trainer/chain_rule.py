@@ -1,224 +1,126 @@
-"""The lesson: one logistic neuron, its squared error, and the chain rule between them.
+"""The lesson: a logistic neuron, its squared error, and the chain rule between them.
 
-A neuron turns an input x into a weighted sum ``z = w·x + b`` and answers with
-``σ(z)``. Against a target y it pays the squared error ``l = (y - σ)²``; over a
-whole batch it pays the mean, ``J``. Training needs dJ/dw and dJ/db, and the chain
-rule gives both as a product of local derivatives::
+A neuron turns an input x into ``z = w·x + b`` and outputs ``σ(z)``. For a target y, 0 or 1, the
+squared error is ``l = (y - σ)²``; the cost ``J`` is the mean of l over the batch. Training needs
+dJ/dw and dJ/db. The chain rule gives both as products of local derivatives::
 
     dl/dw = dl/dσ · dσ/dz · dz/dw          dl/db = dl/dσ · dσ/dz · dz/db
 
-Read from top to bottom: the forward pass, the local derivatives, their product,
-the same product as backpropagation, the second derivative. Training runs the faster
-twins of these lines in `trainer/core/kernels.py`, which are tested equal to them.
+Every function takes plain numbers, and then returns a float, or arrays: x is a number, a batch of
+numbers (n,), a row (d,) or a batch of rows (n, d); w and b are two numbers, (d,) and a number, or
+a bank of K neurons, (d, K) and (K,), for which y has shape (n, 1) or (n, K).
 
-Every function takes plain numbers as well as arrays: x may be a number, a batch of
-numbers (n,), a batch of rows (n, d); w and b one neuron's, (d,) and a number, or a
-bank of K neurons', (d, K) and (K,).
-
-The derivatives by σ and z are asked for at z, because σ alone has lost a tail: from
-z ≈ 36.7 on ``1 - σ`` is exactly 0 in float64. Here both tails are exact.
+Where this differs from the lesson
+----------------------------------
+- Arguments always come in the order x, y, w, b. The lesson also has x, w, b, y and w, b, x, y.
+  Names are safest: ``dJ_dw(x=1, y=1, w=0.5, b=0.3)``. A swap is an error where values reveal it;
+  therefore a target between 0 and 1 (a soft label) must come as a batch, ``[0.9]``.
+- ``l(y, sigma)`` is the error of an output; the lesson's ``l(x, w, b, y)`` is ``J(x, y, w, b)``.
+- The lesson's ``dJ_dw`` returns a name that it never defines, receives no y, and passes arguments
+  to ``h`` in another order than ``h`` declares. It derives dσ/dz and dz/db but writes no function
+  for them; here they are ``dsig_dz`` and ``dz_db``.
+- The lesson prints z, σ and the loss at every call; here ``python scripts/explain.py`` does.
+- The lesson stops before training; here ``update`` is one step of it.
 """
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Numeric = npt.ArrayLike
-
-MAX_CURVATURE = 0.15405857012135051
-"""Largest value of d²l/dz², reached at a margin of (2y-1)z = 0.465663 (y = 0 or 1)."""
+Numbers = Any  # a number or an array of them
 
 
 # ---------------------------------------------------------------- the forward pass
 
 
-def sigmoid(z: Numeric) -> Any:
-    """σ(z) = 1 / (1 + exp(-z)), to full relative precision on both tails.
+def sigmoid(z: Numbers) -> Any:
+    """Logistic function, σ(z) = 1 / (1 + exp(-z)).
 
-    Parameters
-    ----------
-    z : float or array
-        Weighted sum, of any shape.
-
-    Returns
-    -------
-    float or array of the shape of `z`
-        The neuron's answer, between 0 and 1.
-
-    Examples
-    --------
-    >>> float(sigmoid(0.6))
+    >>> sigmoid(0.6)
     0.6456563062257954
-    >>> float(sigmoid(-1e4)), float(sigmoid(1e4))
-    (0.0, 1.0)
     """
-    return _sigmoid_pair(z)[0]
+    e = np.exp(-np.abs(z))  # exp(-z) would overflow below z = -709; there σ = exp(z) / (1 + exp(z))
+    return _plain(np.where(np.less(z, 0), e, 1) / (1 + e))
 
 
-def z(x: Numeric, w: Numeric, b: Numeric) -> Any:
-    """Weighted sum z = w·x + b.
+def z(x: Numbers, w: Numbers, b: Numbers) -> Any:
+    """Weighted sum, z = w·x + b.
 
-    Parameters
-    ----------
-    x : float or array of shape (n,), (d,) or (n, d)
-        Input.
-    w : float or array of shape (d,) or (d, K)
-        Weights.
-    b : float or array of shape (K,)
-        Bias.
-
-    Returns
-    -------
-    float or array of shape (n,) or (n, K)
-
-    Examples
-    --------
-    >>> float(z(1, 0.3, 0.3))
+    >>> z(1, 0.3, 0.3)
     0.6
     """
-    return np.dot(x, w)[()] + b
+    if np.ndim(w) > np.ndim(x):
+        raise ValueError(
+            f"x must have at least as many dimensions as w, got {np.ndim(x)} and {np.ndim(w)}; "
+            "give weights (d,) a row (d,) or a batch (n, d), and weights (d, K) a batch (n, d)"
+        )
+    return _plain(np.dot(x, w) + b)
 
 
-def h(x: Numeric, w: Numeric, b: Numeric) -> Any:
-    """Answer of the neuron, h = σ(z) with z = w·x + b.
+def h(x: Numbers, w: Numbers, b: Numbers) -> Any:
+    """Output of the neuron, h = σ(z) with z = w·x + b.
 
-    Parameters
-    ----------
-    x, w, b : float or array
-        Input, weights and bias, as in `z`.
-
-    Returns
-    -------
-    float or array of shape (n,) or (n, K)
-
-    Examples
-    --------
-    >>> float(h(1, 0.5, 0.3))
-    0.6899744811276125
+    >>> h(1, 0.3, 0.3), h(1, 0.5, 0.3)
+    (0.6456563062257954, 0.6899744811276125)
     """
     return sigmoid(z(x, w, b))
 
 
-def l(y: Numeric, sigma: Numeric) -> Any:
-    """Squared error l = (y - σ)².
+def l(y: Numbers, sigma: Numbers) -> Any:
+    """Squared error, l = (y - σ)².
 
-    Parameters
-    ----------
-    y : float or array
-        Target: 0, 1, or anything between (a soft label).
-    sigma : float or array
-        Answer of the neuron.
-
-    Returns
-    -------
-    float or array
-
-    Examples
-    --------
-    >>> float(l(1, h(1, 0.3, 0.3)))
-    0.12555945331754728
-    >>> float(l(1, h(1, 0.5, 0.3)))
-    0.0961158223520931
+    >>> l(1, h(1, 0.3, 0.3)), l(1, h(1, 0.5, 0.3))
+    (0.12555945331754728, 0.0961158223520931)
     """
-    return (np.asarray(y) - sigma) ** 2
+    y, sigma = _checked(y, sigma)
+    return _plain((y - sigma) ** 2)
 
 
-def J(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
-    """Cost J = mean of l over the batch: the Brier score of the neuron's answers.
+def J(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
+    """Cost, J = mean of l over the batch: the Brier score of the outputs.
 
-    Parameters
-    ----------
-    x, y, w, b : float or array
-        Input, target, weights and bias, as in `z` and `l`.
-
-    Returns
-    -------
-    float or array of shape (K,)
-
-    Examples
-    --------
-    >>> float(J([[1.0], [2.0]], [1, 0], [0.5], 0.3))
+    >>> J([1, 2], [1, 0], 0.5, 0.3)
     0.35682622146279575
     """
     loss = l(y, h(x, w, b))
-    return np.sum(loss, axis=0) / _n_rows(loss)
+    return _plain(np.sum(loss, axis=0) / _n_rows(loss))
 
 
 # ------------------------------------------------------------ the local derivatives
 
 
-def dl_dsig(y: Numeric, z: Numeric) -> Any:
-    """How the squared error follows the answer: dl/dσ = 2(σ - y), at σ = σ(z).
+def dl_dsig(y: Numbers, sigma: Numbers) -> Any:
+    """Derivative of the squared error with respect to the output, dl/dσ = 2(σ - y).
 
-    Parameters
-    ----------
-    y : float or array
-        Target, as in `l`.
-    z : float or array
-        Weighted sum.
-
-    Returns
-    -------
-    float or array
-
-    Examples
-    --------
-    >>> float(dl_dsig(0, 0.0))
-    1.0
+    >>> dl_dsig(1, 0.75)
+    -0.5
     """
-    return 2 * _residual(y, z)
+    y, sigma = _checked(y, sigma)
+    return _plain(2 * (sigma - y))
 
 
-def dsig_dz(z: Numeric) -> Any:
-    """How the answer follows the weighted sum: dσ/dz = σ(1 - σ).
+def dsig_dz(z: Numbers) -> Any:
+    """Derivative of the output with respect to the weighted sum, dσ/dz = σ(1 - σ).
 
-    At most 1/4, at z = 0, and next to nothing on both tails: there the neuron is
-    saturated and learns slowly.
-
-    Parameters
-    ----------
-    z : float or array
-        Weighted sum.
-
-    Returns
-    -------
-    float or array
-
-    Examples
-    --------
-    >>> float(dsig_dz(0.0))
-    0.25
+    >>> dsig_dz(0), round(dsig_dz(10), 6)  # far from 0 the neuron is saturated
+    (0.25, 4.5e-05)
     """
-    sigma, one_minus_sigma = _sigmoid_pair(z)
-    return sigma * one_minus_sigma
+    sigma = sigmoid(z)
+    return sigma * (1 - sigma)  # 0 from z = 36.8 on; `trainer.core` is exact on both tails
 
 
-def dz_dw(x: Numeric) -> Any:
-    """How the weighted sum follows the weights: dz/dw = x.
+def dz_dw(x: Numbers) -> Any:
+    """Derivative of the weighted sum with respect to the weights, dz/dw = x.
 
-    Parameters
-    ----------
-    x : float or array
-        Input.
-
-    Returns
-    -------
-    float or array of the shape of `x`
-
-    Examples
-    --------
-    >>> float(dz_dw(3.0))
+    >>> dz_dw(3)
     3.0
     """
-    return np.asarray(x)
+    return _plain(np.asarray(x))
 
 
 def dz_db() -> float:
-    """How the weighted sum follows the bias: dz/db = 1, whatever the row.
+    """Derivative of the weighted sum with respect to the bias, dz/db = 1.
 
-    Examples
-    --------
     >>> dz_db()
     1.0
     """
@@ -228,140 +130,100 @@ def dz_db() -> float:
 # ------------------------------------------------------ their product: dJ/dw, dJ/db
 
 
-def dJ_dw(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
-    """Gradient for the weights, as the product of three: mean of dl/dσ · dσ/dz · dz/dw.
+def dJ_dw(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
+    """Gradient with respect to the weights, dJ/dw = mean of dl/dσ · dσ/dz · dz/dw.
 
-    Parameters
-    ----------
-    x, y, w, b : float or array
-        Input, target, weights and bias, as in `J`.
+    >>> dJ_dw(1, 1, 0.3, 0.3), dJ_dw(1, 1, 0.5, 0.3)
+    (-0.16213650568147556, -0.13263492931107843)
+    """
+    upstream = dl_dsig(y, h(x, w, b)) * dsig_dz(z(x, w, b))
+    return _plain(np.dot(np.transpose(dz_dw(x)), upstream) / _n_rows(upstream))
 
-    Returns
-    -------
-    float or array of the shape of `w`
 
-    Examples
-    --------
-    >>> float(dJ_dw(1, 1, 0.3, 0.3))
-    -0.16213650568147545
+def dJ_db(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
+    """Gradient with respect to the bias, dJ/db = mean of dl/dσ · dσ/dz · dz/db.
+
+    >>> dJ_db(1, 1, 0.3, 0.3)
+    -0.16213650568147556
+    """
+    factors = dl_dsig(y, h(x, w, b)) * dsig_dz(z(x, w, b)) * dz_db()
+    return _plain(np.sum(factors, axis=0) / _n_rows(factors))
+
+
+def backpropagation(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> tuple[Any, Any]:
+    """Both gradients in one pass from J back to w and b: what is upstream is computed once.
+
+    >>> backpropagation(1, 1, 0.3, 0.3)
+    (-0.16213650568147556, -0.16213650568147556)
     """
     zs = z(x, w, b)
-    return np.dot(np.transpose(dz_dw(x)), dl_dsig(y, zs) * dsig_dz(zs)) / _n_rows(zs)
+    dJ_dsigma = dl_dsig(y, sigmoid(zs)) / _n_rows(zs)
+    dJ_dz = dJ_dsigma * dsig_dz(zs)
+    return _plain(np.dot(np.transpose(dz_dw(x)), dJ_dz)), _plain(np.sum(dJ_dz * dz_db(), axis=0))
 
 
-def dJ_db(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> Any:
-    """Gradient for the bias, as the product of three: mean of dl/dσ · dσ/dz · dz/db.
-
-    Parameters
-    ----------
-    x, y, w, b : float or array
-        Input, target, weights and bias, as in `J`.
-
-    Returns
-    -------
-    float or array of the shape of `b`
-
-    Examples
-    --------
-    >>> float(dJ_db(1, 1, 0.3, 0.3))
-    -0.16213650568147545
-    """
-    zs = z(x, w, b)
-    return np.sum(dl_dsig(y, zs) * dsig_dz(zs) * dz_db(), axis=0) / _n_rows(zs)
+# --------------------------------------------- derivatives with respect to z, d²l/dz²
 
 
-def backpropagation(x: Numeric, y: Numeric, w: Numeric, b: Numeric) -> tuple[Any, Any]:
-    """Both gradients in one walk back from J, each derivative times the one upstream.
+def dl_dz(y: Numbers, z: Numbers) -> Any:
+    """Derivative of the squared error with respect to z, dl/dz = dl/dσ · dσ/dz.
 
-    Parameters
-    ----------
-    x, y, w, b : float or array
-        Input, target, weights and bias, as in `J`.
-
-    Returns
-    -------
-    dJ_dw : float or array of the shape of `w`
-    dJ_db : float or array of the shape of `b`
-
-    Examples
-    --------
-    >>> dJ_dw, dJ_db = backpropagation(1, 1, 0.5, 0.3)
-    >>> float(dJ_dw), float(dJ_db)
-    (-0.13263492931107848, -0.13263492931107848)
-    """
-    zs = z(x, w, b)
-    dJ_dsigma = dl_dsig(y, zs) / _n_rows(zs)
-    dsigma_dz = dsig_dz(zs)
-    dJ_dz = dJ_dsigma * dsigma_dz
-    dJ_dw = np.dot(np.transpose(dz_dw(x)), dJ_dz)
-    dJ_db = np.sum(dJ_dz * dz_db(), axis=0)
-    return dJ_dw, dJ_db
-
-
-# ------------------------------------------------------- derivatives by z, and d²l/dz²
-
-
-def dl_dz(y: Numeric, z: Numeric) -> Any:
-    """Upstream of both parameters: dl/dz = dl/dσ · dσ/dz, never beyond ±8/27 for y = 0 or 1.
-
-    Parameters
-    ----------
-    y, z : float or array
-        Target and weighted sum, as in `dl_dsig`.
-
-    Returns
-    -------
-    float or array
-
-    Examples
-    --------
-    >>> float(dl_dz(0, 0.0))
+    >>> dl_dz(0, 0)
     0.25
     """
-    return dl_dsig(y, z) * dsig_dz(z)
+    return dl_dsig(y, sigmoid(z)) * dsig_dz(z)
 
 
-def d2l_dz2(y: Numeric, z: Numeric) -> Any:
-    """Curvature d²l/dz² = 2v² + 2(σ - y)·v·(1 - 2σ), with v = σ(1 - σ).
+def d2l_dz2(y: Numbers, z: Numbers) -> Any:
+    """Curvature, d²l/dz² = 2v² + 2(σ - y)v(1 - 2σ) with v = σ(1 - σ).
 
-    The first term alone is Gauss-Newton's and never negative. The whole is negative
-    where the margin (2y-1)z is below -ln 2, that is, where the answer gives the
-    target a probability below 1/3: J is not convex.
-
-    Parameters
-    ----------
-    y, z : float or array
-        Target and weighted sum, as in `dl_dsig`.
-
-    Returns
-    -------
-    float or array
-
-    Examples
-    --------
-    >>> float(d2l_dz2(1, 0.0))
-    0.125
+    >>> d2l_dz2(1, 0), round(d2l_dz2(1, -2), 3)  # negative: J is not convex
+    (0.125, -0.119)
     """
-    sigma, one_minus_sigma = _sigmoid_pair(z)
-    v = sigma * one_minus_sigma
-    return 2 * v * (v + _residual(y, z) * (one_minus_sigma - sigma))
+    sigma, v = sigmoid(z), dsig_dz(z)
+    return 2 * v**2 + dl_dsig(y, sigma) * v * (1 - 2 * sigma)
 
 
-def _sigmoid_pair(z: Numeric) -> tuple[Any, Any]:
-    """σ and 1 - σ. exp(-|z|) cannot overflow, and neither is got by subtraction."""
-    z = np.asarray(z)
-    small = np.exp(-np.abs(z))
-    large = 1 / (1 + small)
-    small = small * large
-    return np.where(z < 0, small, large)[()], np.where(z < 0, large, small)[()]
+# ----------------------------------------------------------------- a step of training
 
 
-def _residual(y: Numeric, z: Numeric) -> Any:
-    """σ - y as (1 - y)·σ - y·(1 - σ), which for y = 0 and y = 1 subtracts nothing."""
-    sigma, one_minus_sigma = _sigmoid_pair(z)
-    y = np.asarray(y)
-    return (1 - y) * sigma - y * one_minus_sigma
+def update(w: Any, b: Any, dJ_dw: Any, dJ_db: Any, learning_rate: float) -> tuple[Any, Any]:
+    """One step of gradient descent, w - η·dJ/dw and b - η·dJ/db.
+
+    >>> update(0.5, 0.25, -0.25, 0.5, learning_rate=0.5)
+    (0.625, 0.0)
+    """
+    w, b = w - learning_rate * np.asarray(dJ_dw), b - learning_rate * np.asarray(dJ_db)
+    return _plain(w), _plain(b)
 
 
-def _n_rows(batch: Numeric) -> int:
+# ----------------------------------------------------------------------------- helpers
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _n_rows(batch: Any) -> int:
     return np.shape(batch)[0] if np.ndim(batch) else 1
+
+
+def _checked(y: Numbers, sigma: Numbers) -> tuple[Any, Any]:
+    y, sigma = np.asarray(y), np.asarray(sigma)
+    legal = (y >= 0) & (y <= 1)
+    if sigma.ndim == 0 or sigma.dtype.kind in "bi":  # a y between 0 and 1 is σ or b out of place
+        legal &= (y == 0) | (y == 1)
+    if not np.all(legal):
+        raise ValueError(
+            f"y must be 0 or 1, or an array of values between, got {y[~legal].flat[0]}; the order "
+            "is y, sigma or x, y, w, b: name the arguments, and give a soft label as a batch, [0.9]"
+        )
+    legal = (sigma >= 0) & (sigma <= 1)
+    if not np.all(legal):
+        raise ValueError(f"sigma must be σ(z), from 0 to 1, got {sigma[~legal].flat[0]}")
+    if y.ndim and (y.ndim != sigma.ndim or len(y) != len(sigma)):
+        raise ValueError(
+            f"y must hold a target for each row, got shape {y.shape} for outputs {sigma.shape}; "
+            "give one neuron y of shape (n,), a bank (n, 1) or (n, K)"
+        )
+    return y, sigma

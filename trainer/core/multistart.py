@@ -65,17 +65,17 @@ def lower_starts(
         neurons (k,), those for which one of the starts is lower after a few steps;
         theta (d + 1, k), where it stood then; tried (K,), whether starts were tried.
     """
-    if objective.rows.n_rows > SAMPLE_ROWS:
+    if objective.n_rows > SAMPLE_ROWS:
         objective = objective.sample(rng, SAMPLE_ROWS)
-    tried = objective.misfit(theta) >= MISFIT
+    tried = objective.negative_curvature_fraction(theta) >= MISFIT
     index = np.flatnonzero(tried)
     if not len(index):
         return LowerStarts(index, theta[:, index], tried)
     level = objective.value(theta)[index] * (1 - 1e-3)
     n_others = n_starts - 1
-    bank = objective.columns(np.repeat(index, n_others))
+    bank = objective.select(np.repeat(index, n_others))
     starts = np.hstack(
-        [_starts(objective.columns(k), theta[:, k], n_others, rng) for k in index[:, np.newaxis]]
+        [_starts(objective.select(k), theta[:, k], n_others, rng) for k in index[:, np.newaxis]]
     )
     optimizer: Any = Newton() if len(theta) <= LARGEST_HESSIAN else LBFGS()
     state = optimizer.init(bank, starts)

@@ -1,129 +1,188 @@
-"""The cost of a bank of K neurons: J, dJ and d²J, each neuron's own.
+"""The objective of a bank of K neurons: J, dJ and d²J of each neuron.
 
-    J_k(θ) = Σ_i weight_i (y_i - σ(z_i))² / Σ_i weight_i + alpha_k/2 ‖w_k‖²
+    J_k(θ) = Σ_i weight_i l(z_ik, y_ik) / Σ_i weight_i + alpha_k/2 ‖w_k‖²
 
-The sums come from the rows, block by block; here they are divided once and the
-penalty is added. The bias, the last row of θ, is not penalised.
+The sums come from the rows, block by block; here they are divided once and the penalty is
+added. The bias, the last row of θ, is not penalised.
 """
 
 from collections.abc import Iterator
-from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from trainer.chain_rule import MAX_CURVATURE
 from trainer.core import kernels
-from trainer.core.rows import Rows
+from trainer.core.loss import SQUARED_ERROR, Loss
+from trainer.core.rows import ArrayRows, Kernel, Rows, promoted
 
 Array = npt.NDArray[Any]
 
-EXACT_EIGENVALUE_LIMIT = 500
-"""Up to this many parameters λmax is read off the Gram matrix, above by Lanczos iteration."""
+MAX_EXACT_EIGENVALUE = 500
+"""Up to this many parameters λmax comes from the Gram matrix, above from Lanczos iterations."""
+
+
+class PassCounter:
+    """How many rows have been read, by an objective and by all that was derived from it."""
+
+    def __init__(self) -> None:
+        self.n_rows_read = 0
 
 
 class Objective:
-    """Cost and derivatives of a bank of neurons over a set of rows.
+    """Objective function of a bank of neurons over a set of rows, and its derivatives.
 
     Parameters
     ----------
     rows : Rows
-        The training data.
+        The training data, its targets as the loss stores them (`Loss.encode`).
     alpha : float or array of shape (K,)
         L2 penalty on the weights, one for all neurons or one each; >= 0.
     fit_intercept : bool
         False holds every bias where it starts: its derivatives are reported as 0.
+    loss : Loss
+        Loss of one row.
+    counter : PassCounter, optional
+        Counts the rows read; a new one by default.
+
+    Attributes
+    ----------
+    n_rows, n_parameters : int
+        n, and d + 1.
+    is_sparse : bool
+        Whether the features are sparse: then a gradient is cheap beside a Hessian.
+    rounding : float
+        Values of J that differ by less than this, relative to J, cannot be told apart.
     """
 
-    def __init__(self, rows: Rows, alpha: float | Array = 0.0, fit_intercept: bool = True) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        alpha: float | Array = 0.0,
+        fit_intercept: bool = True,
+        loss: Loss = SQUARED_ERROR,
+        counter: PassCounter | None = None,
+    ) -> None:
         self.rows = rows
         self.alpha = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
         self.fit_intercept = fit_intercept
+        self.loss = loss
+        self.counter = PassCounter() if counter is None else counter
+        self.n_rows, self.n_parameters = rows.n_rows, rows.n_features + 1
+        self.is_sparse = rows.is_sparse
         self.rounding = 1e-14 if rows.dtype == np.float64 else 3e-8
-        """Costs closer than this, relative to J, cannot be told apart."""
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: Any,
+        y: Array,
+        weight: Array | None = None,
+        alpha: float | Array = 0.0,
+        fit_intercept: bool = True,
+        loss: Loss = SQUARED_ERROR,
+    ) -> "Objective":
+        """The objective over rows in memory, with targets as they are."""
+        loss, y = loss.encode(y)
+        return cls(ArrayRows(*promoted(X, y, weight)), alpha, fit_intercept, loss)
+
+    @property
+    def n_passes(self) -> float:
+        """How often the rows have been read."""
+        return self.counter.n_rows_read / self.n_rows
+
+    def _with(self, rows: Rows, alpha: Array) -> "Objective":
+        return Objective(rows, alpha, self.fit_intercept, self.loss, self.counter)
+
+    def _sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        self.counter.n_rows_read += self.n_rows
+        return self.rows.map_sum(kernel, *args)
+
+    def _sum_loss(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        return self._sum(partial(kernel, loss=self.loss), *args)
 
     def value(self, theta: Array) -> Array:
-        """J (K,)."""
-        (cost,) = self.rows.map_sum(kernels.cost_sums, theta)
-        return self._with_penalty(cost, theta)
+        """J, (K,)."""
+        (sums,) = self._sum_loss(kernels.value_sums, theta)
+        return self._with_penalty(sums, theta)
 
     def value_and_gradient(self, theta: Array) -> tuple[Array, Array]:
         """J (K,) and dJ/dθ (d + 1, K), in one pass over the rows."""
-        cost, sums = self.rows.map_sum(kernels.gradient_sums, theta)
-        return self._with_penalty(cost, theta), self._derivative(sums, theta)
+        values, sums = self._sum_loss(kernels.gradient_sums, theta)
+        return self._with_penalty(values, theta), self._derivative(sums, theta)
 
     def gradient(self, theta: Array) -> Array:
         """dJ/dθ (d + 1, K) alone, for mini-batches: what `value_and_gradient` gives second."""
-        (sums,) = self.rows.map_sum(kernels.slope_sums, theta)
+        (sums,) = self._sum_loss(kernels.gradient_only_sums, theta)
         return self._derivative(sums, theta)
 
     def value_gradient_hessian(self, theta: Array) -> tuple[Array, Array, Array]:
         """J (K,), dJ/dθ (d + 1, K) and d²J/dθ² (d + 1, d + 1, K), in one pass over the rows."""
-        cost, sums, hessian = self.rows.map_sum(kernels.hessian_sums, theta)
+        values, sums, hessian = self._sum_loss(kernels.hessian_sums, theta)
         hessian /= self.rows.weight_sum
         np.einsum("iik->ik", hessian)[:-1] += self.alpha
         return (
-            self._with_penalty(cost, theta),
+            self._with_penalty(values, theta),
             self._derivative(sums, theta),
             self._bias_held(hessian),
         )
 
     def score_products(self, theta: Array) -> Array:
-        """Mean of the rows' (dl/dθ)(dl/dθ)ᵀ (d + 1, d + 1, K): how their gradients scatter about 0.
-
-        The penalty is no row's, and stays out.
-        """
-        (sums,) = self.rows.map_sum(kernels.score_product_sums, theta)
+        """Mean of the rows' (dl/dθ)(dl/dθ)ᵀ, without the penalty, (d + 1, d + 1, K)."""
+        (sums,) = self._sum_loss(kernels.score_product_sums, theta)
         return self._bias_held(sums / self.rows.weight_sum)
 
     def gram(self) -> Array:
         """Mean of x̃x̃ᵀ (d + 1, d + 1, 1 or K): sᵀGs is the mean square that a step s moves z."""
-        (sums,) = self.rows.map_sum(kernels.gram_sums)
+        (sums,) = self._sum(kernels.gram_sums)
         return self._bias_held(sums / self.rows.weight_sum)
 
     def hessian_product(self, theta: Array, direction: Array) -> Array:
         """d²J/dθ² · s for a direction s (d + 1, K) of each neuron, in one pass."""
         direction = self._without_intercept(direction)
-        (sums,) = self.rows.map_sum(kernels.hessian_product_sums, theta, direction)
+        (sums,) = self._sum_loss(kernels.hessian_product_sums, theta, direction)
         return self._derivative(sums, direction)
 
     def curvature_bound(self, direction: Array) -> Array:
         """Upper bound (K,) of sᵀ d²J/dθ² s at every θ, for a direction s (d + 1, K).
 
-        As d²l/dz² <= 0.154059 for every row, it is 0.154059 · mean (dz/dθ·s)² + alpha ‖s_w‖².
+        It is c · mean (dz/dθ·s)² + alpha ‖s_w‖², with c the largest d²l/dz² of any row.
         """
         penalty = self.alpha * np.vecdot(direction[:-1].T, direction[:-1].T)
-        return MAX_CURVATURE * self.mean_square_response(direction) + penalty
+        return self.loss.max_curvature * self.mean_square_response(direction) + penalty
 
     def mean_square_response(self, direction: Array) -> Array:
         """Mean of (dz/dθ·s)² over the rows (K,): how far a step s moves the z's."""
         direction = self._without_intercept(direction)
-        (squares,) = self.rows.map_sum(kernels.squared_response_sums, direction)
+        (squares,) = self._sum(kernels.squared_response_sums, direction)
         return squares / self.rows.weight_sum
 
     def saturation(self, theta: Array) -> tuple[Array, Array]:
-        """Mean of σ(1 - σ) (K,), and the steepest gradient that any labels could have here (K,).
+        """Mean of dσ/dz (K,), and a bound of the gradient for any targets in [0, 1], (K,).
 
-        As |dl/dσ| <= 2, no component of the data's gradient exceeds 2 · mean σ(1 - σ)|x|.
+        No component of the data's gradient exceeds mean (max over y of |dl/dz|)·|x|.
         """
-        slopes, sums = self.rows.map_sum(kernels.saturation_sums, theta)
-        mean = slopes / self.rows.weight_sum
-        return mean, 2 * np.maximum(mean, (sums / self.rows.weight_sum).max(axis=0))
+        dsig_dz, bounds = self._sum_loss(kernels.saturation_sums, theta)
+        return dsig_dz / self.rows.weight_sum, (bounds / self.rows.weight_sum).max(axis=0)
 
-    def misfit(self, theta: Array) -> Array:
-        """Share of the weight (K,) on rows of negative curvature: their label has p < 1/3."""
-        (weight,) = self.rows.map_sum(kernels.misfit_sums, theta)
+    def negative_curvature_fraction(self, theta: Array) -> Array:
+        """Share of the weight (K,) on rows with d²l/dz² < 0.
+
+        For the squared error these are the rows whose own label has a probability below 1/3.
+        """
+        (weight,) = self._sum_loss(kernels.negative_curvature_sums, theta)
         return weight / self.rows.weight_sum
 
     def lipschitz(self, batch_size: int | None = None) -> Array:
-        """Lipschitz constant L (1,) or (K,) of dJ/dθ: 0.154059 · λmax(X̃ᵀX̃)/n + alpha.
+        """Lipschitz constant L (1,) or (K,) of dJ/dθ: c · λmax(X̃ᵀX̃)/n + alpha.
 
-        X̃ is X with the column of ones, its rows weighted. Step lengths up to 1/L never
-        raise J. A batch of m rows can be steeper than the whole: for it the mean row's own
-        constant over m is added (after Gower et al., "SGD: general analysis and improved
-        rates", ICML 2019, with the mean row in place of the steepest).
+        X̃ is X with the column of ones, its rows weighted, and c the largest d²l/dz² of any
+        row. Step lengths up to 1/L never raise J. A batch of m rows can be steeper than the
+        whole: for it the mean row's own constant over m is added (after Gower et al., "SGD:
+        general analysis and improved rates", ICML 2019, with the mean row in place of the
+        steepest).
         """
         n_weightings = len(self.rows.weight_sum)
         largest = [
@@ -133,47 +192,42 @@ class Objective:
         steepness = np.array(largest)
         if batch_size is not None:
             steepness += self.mean_square_row() / batch_size
-        return MAX_CURVATURE * steepness + self.alpha
+        return self.loss.max_curvature * steepness + self.alpha
 
     def mean_square_row(self) -> Array:
         """Mean of ‖x̃‖² over the rows, (1,) or (K,)."""
-        squares: Array = self.mean_square_columns().sum(axis=0)
+        squares: Array = self.mean_square_features().sum(axis=0)
         return squares
 
-    def mean_square_columns(self) -> Array:
+    def mean_square_features(self) -> Array:
         """Mean of each column's x̃² over the rows (d + 1, 1 or K): the diagonal of `gram`."""
-        (squares,) = self.rows.map_sum(kernels.squared_column_sums)
+        (squares,) = self._sum(kernels.squared_feature_sums)
         return squares / self.rows.weight_sum
 
-    def diagonal_at_rest(self) -> Array:
-        """Diagonal of d²J/dθ² at θ = 0, where every d²l/dz² is 1/8, (d + 1, 1 or K)."""
-        diagonal = self.mean_square_columns() / 8 + np.zeros_like(self.alpha)
+    def hessian_diagonal_at_zero(self) -> Array:
+        """Diagonal of d²J/dθ² at θ = 0, where all rows have one d²l/dz², (d + 1, 1 or K)."""
+        diagonal = self.loss.curvature_at_zero * self.mean_square_features()
+        diagonal = diagonal + np.zeros_like(self.alpha)
         diagonal[:-1] += self.alpha
         return diagonal
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
-        """The same cost over small random batches that together hold every row once.
-
-        It is one object that moves on to the next batch: use it before asking for another.
-        """
-        batch = copy(self)
-        for batch.rows in self.rows.minibatches(rng, size):
-            yield batch
+        """The same objective over small random batches that together hold every row once."""
+        for rows in self.rows.minibatches(rng, size):
+            yield self._with(rows, self.alpha)
 
     def sample(self, rng: np.random.Generator, size: int) -> "Objective":
-        """The same cost over `size` of the rows, drawn without replacement."""
-        return Objective(self.rows.sample(rng, size), self.alpha, self.fit_intercept)
+        """The same objective over `size` of the rows, drawn without replacement."""
+        return self._with(self.rows.sample(rng, size), self.alpha)
 
-    def columns(self, index: Array) -> "Objective":
+    def select(self, neurons: Array) -> "Objective":
         """The objective of some of the bank's neurons."""
-        part = copy(self)
-        part.rows = self.rows.columns(index)
-        part.alpha = self.alpha if len(self.alpha) == 1 else self.alpha[index]
-        return part
+        alpha = self.alpha if len(self.alpha) == 1 else self.alpha[neurons]
+        return self._with(self.rows.select(neurons), alpha)
 
-    def _with_penalty(self, cost_sums: Array, theta: Array) -> Array:
+    def _with_penalty(self, sums: Array, theta: Array) -> Array:
         squares = np.vecdot(theta[:-1].T, theta[:-1].T)
-        return cost_sums / self.rows.weight_sum + self.alpha * squares / 2
+        return sums / self.rows.weight_sum + self.alpha * squares / 2
 
     def _derivative(self, sums: Array, direction: Array) -> Array:
         sums /= self.rows.weight_sum
@@ -193,7 +247,7 @@ class Objective:
         return matrix
 
     def _largest_gram_eigenvalue(self, column: Array) -> float:
-        rows = self.rows.columns(column)
+        rows = self.rows.select(column)
 
         def gram_product(direction: Array) -> Array:
             direction = self._without_intercept(direction.reshape(size, -1))
@@ -201,7 +255,7 @@ class Objective:
             return self._without_intercept(product)
 
         size = self.rows.n_features + 1
-        if size <= EXACT_EIGENVALUE_LIMIT:
+        if size <= MAX_EXACT_EIGENVALUE:
             (gram,) = rows.map_sum(kernels.gram_sums)
             return float(np.linalg.eigvalsh(self._bias_held(gram)[..., 0])[-1])
         operator = LinearOperator((size, size), matvec=gram_product, dtype=np.float64)

@@ -28,7 +28,7 @@ ITERATIONS = 30
 
 
 @dataclass(frozen=True)
-class Certificate:
+class OptimalityReport:
     """Where a neuron stands, beyond its gradient.
 
     Attributes
@@ -38,22 +38,22 @@ class Certificate:
         more than 20 000 rows, that of a random sample of 20 000; if that is negative, the
         curvature of all rows in its direction. Of more than 500 parameters the lowest value
         that a few iterations find, which is not below the eigenvalue.
-    mean_slope : float
+    mean_sigmoid_derivative : float
         Mean of σ(1 - σ) over the rows: 1/4 at rest, near 0 where the neuron is saturated.
-    kind : str
+    status : str
         "minimum", "saddle", "separable" (J keeps falling along the ray through θ: there is
-        no finite minimum) or "plateau" (so saturated that its gradient would be this small
+        no finite minimum) or "saturated" (so saturated that its gradient would be this small
         whatever the labels).
     """
 
     smallest_curvature: float
-    mean_slope: float
-    kind: str
+    mean_sigmoid_derivative: float
+    status: str
 
 
-def certify(
+def check_optimality(
     objective: Objective, theta: Array, tol: float, hessian: Array | None = None
-) -> Certificate:
+) -> OptimalityReport:
     """Look beyond the gradient of one neuron.
 
     Parameters
@@ -69,25 +69,25 @@ def certify(
 
     Returns
     -------
-    Certificate
+    OptimalityReport
     """
     looked_at = objective
-    if objective.rows.n_rows > SAMPLE_ROWS:
+    if objective.n_rows > SAMPLE_ROWS:
         looked_at = objective.sample(np.random.default_rng(0), SAMPLE_ROWS)
-    mean_slope, steepest = (float(values[0]) for values in looked_at.saturation(theta))
+    mean_sigmoid_derivative, steepest = (float(values[0]) for values in looked_at.saturation(theta))
     curvature, direction = _smallest_curvature(looked_at, theta, hessian)
     if curvature < 0 and looked_at is not objective:  # perhaps by the sample's chance
         curvature = float(np.vecdot(direction.T, objective.hessian_product(theta, direction).T)[0])
-    kind = "minimum"
+    status = "minimum"
     if objective.alpha[0] == 0 and theta.any():
         inner, here, outer = (objective.value(scale * theta)[0] for scale in (0.5, 1.0, 2.0))
         if inner > here > outer or (inner > here >= outer and steepest <= tol):
-            kind = "separable"
+            status = "separable"
         elif steepest <= tol:
-            kind = "plateau"
-    if kind == "minimum" and curvature < -max(tol, 1e-9):
-        kind = "saddle"
-    return Certificate(curvature, mean_slope, kind)
+            status = "saturated"
+    if status == "minimum" and curvature < -max(tol, 1e-9):
+        status = "saddle"
+    return OptimalityReport(curvature, mean_sigmoid_derivative, status)
 
 
 def _smallest_curvature(
@@ -109,7 +109,7 @@ def _smallest_curvature(
         padded[:size] = vectors
         return objective.hessian_product(theta, padded)[:size]
 
-    diagonal = objective.diagonal_at_rest()[:size]
+    diagonal = objective.hessian_diagonal_at_zero()[:size]
     diagonal[diagonal == 0] = 1
     start = np.random.default_rng(0).standard_normal((size, 1))
     with warnings.catch_warnings():  # that there is more to find

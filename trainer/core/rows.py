@@ -1,106 +1,117 @@
-"""Where rows come from: blocks of (X, y, weight), behind two verbs.
+"""What a set of rows is, rows in memory, and rows that come block by block.
 
-``map_sum`` runs a kernel on every block and adds the results; ``minibatches``
-offers small random samples that are rows themselves. Nothing else in the trainer
-knows how or where the rows are kept.
+`Rows` is all that an objective asks of its data. `ArrayRows` keeps the rows in memory.
+`BlockRows` makes rows of anything that can yield blocks of (X, y, weight) again and again:
+files, a database, a generator function. `docs/extending.md` shows one in ten lines.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from joblib import cpu_count
-from threadpoolctl import ThreadpoolController
+from scipy.sparse import vstack
+
+from trainer.core import parallel
+from trainer.core.kernels import Block
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
 
 BLOCK_BYTES = 2**21
-"""Bytes that one block keeps busy: it stays in a core's own cache from forward to backward pass."""
+"""Bytes that one block occupies: it stays in a core's cache from forward to backward pass."""
 
-FEWEST_ROWS = 256
-"""A block has so many rows at least, or calls would cost more than sums."""
+MIN_BLOCK_ROWS = 256
+"""Minimum rows per block; below this, call overhead exceeds the arithmetic."""
 
-N_THREADS = cpu_count()
-"""Threads that share large work, the calling one among them; each runs BLAS on its own core."""
+MAX_BANK_ON_BLAS_THREADS = 8
+"""Banks with more neurons than this run BLAS on one core: their products are too small to share."""
 
-
-MANY_NEURONS = 8
-"""From so many on a bank is large."""
-
-LARGE_BLOCK = 2**21
-"""From so many rows × columns × neurons on they are worth a second thread."""
+MIN_SHARED_BLOCK = 2**21
+"""Minimum rows × features × neurons before a single block is shared by threads."""
 
 GATHERED_ROWS = 2**15
 """Rows copied together, in random order, to be dealt out as mini-batches."""
 
+MAX_PROMOTED = 2**24
+"""Most float32 features, rows × columns, that are trained on in float64 (128 MB).
 
-class Block(NamedTuple):
-    """Some rows, as kernels see them: `trainer.core.kernels.Block`."""
-
-    X: Any
-    labels: Array
-    signed: bool
-    weight: Array | None
-    room: dict[str, Array]
+In float32, sums over features whose mean exceeds their spread by 1 000 have no correct digit."""
 
 
 class Rows(Protocol):
-    """What the objective asks of a set of rows."""
+    """What an objective needs of a set of n rows, for a bank of K neurons.
+
+    Attributes
+    ----------
+    n_rows, n_features : int
+        n and d.
+    dtype : dtype
+        Precision of the kernels.
+    is_sparse : bool
+        Whether X is sparse.
+    weight_sum : array of shape (1,) or (K,)
+        Sum of the weights, of all neurons or of each.
+    """
 
     n_rows: int
     n_features: int
-    n_read: list[int]
-    """Rows read so far, in a list that is shared with all that is taken from these rows."""
-    is_sparse: bool
     dtype: np.dtype[Any]
-    """Precision of the kernels."""
+    is_sparse: bool
     weight_sum: Array
-    """Sum of the weights, (1,) or (K,)."""
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
-        """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
+        """Sum of ``kernel(block, *args)`` over all blocks, in an order that does not change.
 
-    def at_work(self, n_neurons: int) -> AbstractContextManager[Any]:
-        """What these rows need at hand while a bank is trained on them."""
-
-    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
-        """Every row once, in random order, `size` at a time (the last batch may be smaller).
-
-        What is yielded may be one object that moves on.
+        The last axis of every argument and of every sum is the bank's K neurons.
         """
+
+    def select(self, neurons: Array) -> "Rows":
+        """The same rows with the targets and weights of some of the bank's neurons."""
 
     def sample(self, rng: np.random.Generator, size: int) -> "Rows":
         """`size` of the rows, drawn without replacement."""
 
-    def columns(self, index: Array) -> "Rows":
-        """The same rows with the targets and weights of some of the bank's neurons."""
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
+        """Every row once, in random order, `size` rows at a time (the last batch may be smaller).
+
+        The `weight_sum` of a batch is its share of the weight of all rows, not its own weight:
+        then the gradient of a batch is an unbiased estimate of the whole gradient.
+        """
+
+    def reweighted(self, factors: Array, weight_of: Array, y_of: Array | None) -> "Rows":
+        """Rows of another bank, whose weights are multiplied by columns of factors.
+
+        Parameters
+        ----------
+        factors : array of shape (n, W), or what gives its rows when sliced
+            Factors >= 0 of the weights; rows held out of a fold have 0 in its column.
+        weight_of : array of shape (K,)
+            The column of `factors` that is each neuron's.
+        y_of : array of shape (K,) or None
+            The neuron of this bank whose targets each new neuron has; None for the only one.
+        """
 
 
 class ArrayRows:
-    """Rows in memory, or in a memory map: X is read where it is and never copied.
+    """Rows in memory, or in a memory map: X is read where it is.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
         float64 or float32, in C or Fortran order.
-    y : array of shape (n,) or (n, K)
-        Targets in [0, 1]; one column serves every neuron, K columns serve one each.
-    weight : array of shape (n,) or (n, K), optional
-        Weight of each row, not negative; None weighs all rows 1.
+    y : array of shape (n,) or (n, T)
+        Targets; one column serves every neuron, otherwise each neuron has its own.
+    weight : array of shape (n,) or (n, W), optional
+        Weight of each row, >= 0; None weighs all rows 1.
     y_of, weight_of : array of shape (K,), optional
-        Which column of y, and of `weight`, is each neuron's, where it is not its own: the
-        folds of a cross-validation share their targets, the penalties their weights.
-
-    Attributes
-    ----------
-    n_read : list of one int
-        Rows that kernels have read so far, from here and from what was taken from here.
+        The column of y, and of `weight`, of each neuron, where it is not that of its own
+        number: folds share targets, penalties share weights, and nothing is copied.
+    weight_sum : array of shape (1,) or (K,), optional
+        What to divide sums by, where it is not the sum of the weights.
     """
 
     def __init__(
@@ -110,146 +121,101 @@ class ArrayRows:
         weight: Array | None = None,
         y_of: Array | None = None,
         weight_of: Array | None = None,
+        weight_sum: Array | None = None,
     ) -> None:
         self.X = X
-        self.dtype = X.dtype
-        self.is_sparse = not isinstance(X, np.ndarray)
-        self.n_read = [0]
-        self.crew: list[ThreadPoolExecutor] = []
-        self.rooms: list[dict[str, Array]] = [{} for _ in range(N_THREADS)]
-        y = _as_columns(y)
-        signs = 1 - 2 * y
-        self.signed = bool((np.abs(signs) == 1).all())
-        self.labels = signs if self.signed else y
-        self.weight = None if weight is None else _as_columns(weight)
+        self.y = y if y.ndim == 2 else y[:, np.newaxis]
+        self.weight = weight if weight is None or weight.ndim == 2 else weight[:, np.newaxis]
         self.y_of, self.weight_of = y_of, weight_of
         self.n_rows, self.n_features = X.shape
-        self.weight_sum = self._sum_weights()
+        self.dtype = X.dtype
+        self.is_sparse = not isinstance(X, np.ndarray)
+        self.weight_sum = self._sum_weights() if weight_sum is None else weight_sum
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
-        """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order."""
-        self.n_read[0] += self.n_rows
+        """See `Rows.map_sum`."""
         n_neurons = args[0].shape[1] if args else 1
         size = self._block_rows(n_neurons)
-        if size < self.n_rows and not self.is_sparse:
+        with parallel.session():
+            if n_neurons > MAX_BANK_ON_BLAS_THREADS:
+                parallel.hold_blas()
+            if self.is_sparse or size >= self.n_rows:
+                # sparse rows are read only once either way, and slicing copies them
+                return self._one_block(kernel, args, n_neurons)
             starts = range(0, self.n_rows, size)
-            if not self._shares_rows(n_neurons):
-                return self._add_blocks(kernel, args, starts, self.rooms[0])
-            ends = [i * len(starts) // N_THREADS for i in range(N_THREADS + 1)]
-            tasks = [(kernel, args, starts[a:b]) for a, b in pairwise(ends)]
-            return _add(self._in_threads(n_neurons, ArrayRows._add_blocks, tasks))
-        # sparse rows are read but once either way, and cutting them out copies them
-        if not self._shares_neurons(n_neurons):
-            return kernel(self._block(None, self.rooms[0]), *args)
-        parts = np.array_split(np.arange(n_neurons), N_THREADS)
-        found = self._in_threads(
-            n_neurons, ArrayRows._of_neurons, [(kernel, args, part) for part in parts]
-        )
+            n_threads = parallel.session_threads() if len(starts) > 4 else 1
+            if n_threads == 1 or self.n_rows <= 2 * n_threads * size:
+                return self._add_blocks(kernel, args, starts)
+            ends = [i * len(starts) // n_threads for i in range(n_threads + 1)]
+            parts = [starts[a:b] for a, b in pairwise(ends)]
+            tasks = [partial(self._add_blocks, kernel, args, part) for part in parts]
+            return _add(parallel.run(tasks))
+
+    def _one_block(
+        self, kernel: Kernel, args: tuple[Array, ...], n_neurons: int
+    ) -> tuple[Array, ...]:
+        """All rows as one block, whose neurons are shared by threads where that pays."""
+        work = self.n_rows * self.n_features * n_neurons
+        if self.is_sparse or n_neurons == 1 or work < MIN_SHARED_BLOCK:
+            return kernel(self._block(None), *args)
+        n_threads = min(parallel.session_threads(), n_neurons)
+        parts = np.array_split(np.arange(n_neurons), n_threads)
+        tasks = [partial(self._of_neurons, kernel, args, part, None) for part in parts]
+        found = parallel.run(tasks)
         return tuple(np.concatenate(sums, axis=-1) for sums in zip(*found, strict=True))
 
-    def _in_threads(self, n_neurons: int, work: Callable[..., Any], tasks: list[Any]) -> list[Any]:
-        """Results of the tasks: the first is done here, each other by a thread of its own."""
-        with self.at_work(n_neurons) as pool:
-            others = [
-                pool.submit(work, self, *task, room)
-                for task, room in zip(tasks[1:], self.rooms[1:], strict=True)
-            ]
-            try:
-                first = work(self, *tasks[0], self.rooms[0])
-            except BaseException:  # Ctrl-C among them: the others' rooms are soon used again
-                wait(others)
-                raise
-            return [first, *(other.result() for other in others)]
-
-    @contextmanager
-    def at_work(self, n_neurons: int) -> Iterator[Any]:
-        """Keep threads at hand, if there is work to share, for all that is done in the block.
-
-        BLAS runs on one core meanwhile: its own threads go on spinning for a while after
-        each call, on the cores that the blocks are worked on. So it does for a large bank on
-        few rows, whose products are too small to share.
-        """
-        shared = self._shares_rows(n_neurons) or self._shares_neurons(n_neurons)
-        if self.crew or not (shared or n_neurons > MANY_NEURONS):
-            yield self.crew[0] if self.crew else None
-        elif not shared:
-            with _blas().limit(limits=1):
-                yield None
-        else:
-            with _blas().limit(limits=1), ThreadPoolExecutor(max(N_THREADS - 1, 1)) as pool:
-                self.crew.append(pool)
-                try:
-                    yield pool
-                finally:
-                    self.crew.clear()
-
-    def _block_rows(self, n_neurons: int) -> int:
-        row_bytes = self.dtype.itemsize * (self.n_features + 4 * n_neurons)
-        return max(FEWEST_ROWS, BLOCK_BYTES // row_bytes)
-
-    def _shares_rows(self, n_neurons: int) -> bool:
-        """Whether there are blocks enough for threads to share."""
-        return not self.is_sparse and self.n_rows > 2 * N_THREADS * self._block_rows(n_neurons)
-
-    def _shares_neurons(self, n_neurons: int) -> bool:
-        """Whether one block is work enough for threads that take some of the neurons each."""
-        size = self.n_rows * self.n_features * n_neurons
-        return not self.is_sparse and n_neurons >= N_THREADS > 1 and size >= LARGE_BLOCK
-
     def _of_neurons(
-        self,
-        kernel: Kernel,
-        args: tuple[Array, ...],
-        neurons: Array,
-        room: dict[str, Array],
-        part: slice | None = None,
+        self, kernel: Kernel, args: tuple[Array, ...], neurons: Array, part: slice | None
     ) -> tuple[Array, ...]:
-        """What the kernel finds for some of the neurons in one block, of all rows if not a part."""
-        block = self.columns(neurons)._block(part, room)
-        return kernel(block, *(values[:, neurons] for values in args))
+        """The kernel's sums for some of the neurons over one block, of all rows if not a part."""
+        return kernel(self.select(neurons)._block(part), *(values[:, neurons] for values in args))
 
     def _add_blocks(
-        self, kernel: Kernel, args: tuple[Array, ...], starts: range, room: dict[str, Array]
+        self, kernel: Kernel, args: tuple[Array, ...], starts: range
     ) -> tuple[Array, ...]:
         """Sums over the blocks that begin at `starts`, one after the other."""
         totals: tuple[Array, ...] = ()
         for start in starts:
             part = slice(start, start + starts.step)
-            counting = self._counting(part) if args else None
-            if counting is None:
-                sums = kernel(self._block(part, room), *args)
+            active = self._active(part) if args else None
+            if active is None:
+                sums = kernel(self._block(part), *args)
             else:
-                sums = self._of_neurons(kernel, args, counting, room, part)
-                sums = tuple(_spread(values, counting, args[0].shape[1]) for values in sums)
+                sums = self._of_neurons(kernel, args, active, part)
+                sums = tuple(_scatter(values, active, args[0].shape[1]) for values in sums)
             totals = _add([totals, sums]) if totals else sums
         return totals
 
-    def _counting(self, part: slice) -> Array | None:
-        """Neurons for which some of these rows count, one of them at least; None for all.
+    def _active(self, part: slice) -> Array | None:
+        """Neurons for which some of these rows have weight, at least one; None for all.
 
-        A fold's rows held out, if they stand together, are not worked on for that fold.
+        Rows held out of a fold, where they are contiguous, are not computed for that fold.
         """
         if self.weight is None or self.weight_of is None:
             return None
-        counting: Array = np.any(self.weight[part], axis=0)[self.weight_of]
-        if counting.all():
+        active: Array = np.any(self.weight[part], axis=0)[self.weight_of]
+        if active.all():
             return None
-        return np.flatnonzero(counting) if counting.any() else np.array([0])
+        return np.flatnonzero(active) if active.any() else np.array([0])
 
-    def _block(self, part: slice | None, room: dict[str, Array]) -> Block:
+    def _block(self, part: slice | None) -> Block:
         """Some of the rows, or all, with the columns of each neuron."""
-        X, labels, weight = self.X, self.labels, self.weight
+        X, y, weight = self.X, self.y, self.weight
         if part is not None:
-            X, labels = X[part], labels[part]
+            X, y = X[part], y[part]
             weight = None if weight is None else weight[part]
         if self.y_of is not None:
-            labels = _chosen(labels, self.y_of, room, "labels")
+            y = _columns(y, self.y_of, "y")
         if weight is not None and self.weight_of is not None:
             if (weight == 1).all(axis=0)[self.weight_of].all():
-                weight = None  # a fold's rows for training, if they stand together
+                weight = None  # rows that every fold trains on
             else:
-                weight = _chosen(weight, self.weight_of, room, "weight")
-        return Block(X, labels, self.signed, weight, room)
+                weight = _columns(weight, self.weight_of, "weight")
+        return Block(X, y, weight)
+
+    def _block_rows(self, n_neurons: int) -> int:
+        row_bytes = self.dtype.itemsize * (self.n_features + 4 * n_neurons)
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // row_bytes)
 
     def _sum_weights(self) -> Array:
         if self.weight is None:
@@ -257,79 +223,183 @@ class ArrayRows:
         sums = self.weight.sum(axis=0, dtype=np.float64)
         return sums if self.weight_of is None else sums[self.weight_of]
 
-    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
-        """Every row once, in random order, `size` at a time (the last batch may be smaller).
-
-        They are one object that moves on to the next batch. A batch divides by its share of
-        the whole weight, not by its own weight: then a batch's gradient is an unbiased
-        estimate of the whole set's.
-        """
-        order = rng.permutation(self.n_rows)
-        step = size * max(1, GATHERED_ROWS // size)
-        starts = range(0, self.n_rows, step)
-        places = [self._place(min(step, self.n_rows)) for _ in starts[:2]]
-        share = self.weight_sum / self.n_rows
-        whole = share * size
-        batch = self._like(self.X, self.labels, self.weight)
-
-        def gather(i: int) -> "ArrayRows":
-            return self._take(order[starts[i] : starts[i] + step], places[i % 2])
-
-        with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are worked on
-            coming = pool.submit(gather, 0)
-            for i in range(len(starts)):
-                gathered = coming.result()
-                if i + 1 < len(starts):
-                    coming = pool.submit(gather, i + 1)
-                for first in range(0, gathered.n_rows, size):
-                    part = slice(first, first + size)
-                    batch.X, batch.labels = gathered.X[part], gathered.labels[part]
-                    if gathered.weight is not None:
-                        batch.weight = gathered.weight[part]
-                    batch.n_rows = batch.X.shape[0]
-                    batch.weight_sum = whole if batch.n_rows == size else share * batch.n_rows
-                    yield batch
-
-    def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
-        """`size` of the rows, drawn without replacement."""
-        drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
-        drawn.sort()
-        sample = self._take(drawn)
-        sample.weight_sum = sample._sum_weights()
-        return sample
-
-    def _take(self, index: Array, place: "_Place | None" = None) -> "ArrayRows":
-        """Copies of some rows, in `place` if given; `weight_sum` is left to the caller."""
-        if place is None:
-            place = self._place(len(index))
-        parts = zip((self.X, self.labels, self.weight), place, strict=True)
-        return self._like(*(_taken(part, where, index) for part, where in parts))
-
-    def _place(self, n_rows: int) -> "_Place":
-        """Memory for copies of so many rows."""
-        return tuple(
-            np.empty((n_rows, *part.shape[1:]), part.dtype)
-            if isinstance(part, np.ndarray)
-            else None
-            for part in (self.X, self.labels, self.weight)
+    def select(self, neurons: Array) -> "ArrayRows":
+        """See `Rows.select`."""
+        sums = self.weight_sum
+        return ArrayRows(
+            self.X,
+            self.y,
+            self.weight,
+            _selected(self.y, self.y_of, neurons),
+            _selected(self.weight, self.weight_of, neurons),
+            sums if len(sums) == 1 else sums[neurons],
         )
 
-    def _like(self, X: Any, labels: Array, weight: Array | None) -> "ArrayRows":
-        rows = object.__new__(ArrayRows)  # what __init__ finds out is known
-        rows.X, rows.labels, rows.weight, rows.signed = X, labels, weight, self.signed
-        rows.dtype, rows.is_sparse, rows.n_read = self.dtype, self.is_sparse, self.n_read
-        rows.y_of, rows.weight_of = self.y_of, self.weight_of
-        rows.crew, rows.rooms = self.crew, self.rooms
-        rows.n_rows, rows.n_features = X.shape
-        return rows
+    def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
+        """See `Rows.sample`."""
+        drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
+        drawn.sort()
+        return ArrayRows(*promoted(*self._take(drawn)), self.y_of, self.weight_of)
 
-    def columns(self, index: Array) -> "ArrayRows":
-        """The same rows with the targets and weights of some of the bank's neurons."""
-        rows = self._like(self.X, self.labels, self.weight)
-        rows.y_of = _narrowed(self.labels, self.y_of, index)
-        rows.weight_of = _narrowed(self.weight, self.weight_of, index)
-        rows.weight_sum = self.weight_sum if len(self.weight_sum) == 1 else self.weight_sum[index]
-        return rows
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["ArrayRows"]:
+        """See `Rows.minibatches`."""
+        order = rng.permutation(self.n_rows)
+        step = size * max(1, GATHERED_ROWS // size)
+        groups = [order[start : start + step] for start in range(0, self.n_rows, step)]
+        share = self.weight_sum / self.n_rows
+        with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are worked on
+            coming = pool.submit(self._take, groups[0])
+            for following in [*groups[1:], None]:
+                X, y, weight = coming.result()
+                if following is not None:
+                    coming = pool.submit(self._take, following)
+                for first in range(0, X.shape[0], size):
+                    part = slice(first, first + size)
+                    batch = X[part]
+                    yield ArrayRows(
+                        batch,
+                        y[part],
+                        None if weight is None else weight[part],
+                        self.y_of,
+                        self.weight_of,
+                        share * batch.shape[0],
+                    )
+
+    def reweighted(self, factors: Array, weight_of: Array, y_of: Array | None) -> "ArrayRows":
+        """See `Rows.reweighted`."""
+        factors = factors[:].astype(self.dtype, copy=False)
+        if self.weight is not None:
+            factors = factors * self.weight
+        return ArrayRows(self.X, self.y, factors, y_of, weight_of)
+
+    def _take(self, index: Array) -> tuple[Any, Array, Array | None]:
+        """Copies of some of the rows."""
+        return _taken(self.X, index), _taken(self.y, index), _taken(self.weight, index)
+
+
+class BlockRows:
+    """Rows that come block by block, from a function that opens them for every pass.
+
+    Parameters
+    ----------
+    blocks : callable
+        Returns an iterator over (X, y, weight) as `ArrayRows` takes them, in an order that
+        does not change, with as many rows in each block as before.
+    n_rows, n_features, n_targets : int
+        Rows in all blocks together, columns of X, and columns of y.
+    dtype : dtype
+        Precision of X.
+    is_sparse : bool
+        Whether X is sparse.
+    y_of, weight_of : array of shape (K,), optional
+        As in `ArrayRows`.
+    factors : array of shape (n, W), optional
+        As in `Rows.reweighted`.
+    """
+
+    def __init__(
+        self,
+        blocks: Callable[[], Iterator[tuple[Any, Array, Array | None]]],
+        n_rows: int,
+        n_features: int,
+        n_targets: int,
+        dtype: Any,
+        is_sparse: bool = False,
+        y_of: Array | None = None,
+        weight_of: Array | None = None,
+        factors: Array | None = None,
+        weight_sum: Array | None = None,
+    ) -> None:
+        self.blocks, self.n_rows = blocks, n_rows
+        self.n_features, self.n_targets = n_features, n_targets
+        self.dtype, self.is_sparse = np.dtype(dtype), is_sparse
+        self.y_of, self.weight_of, self.factors = y_of, weight_of, factors
+        self.weight_sum = self._sum_weights() if weight_sum is None else weight_sum
+
+    def _parts(self) -> Iterator[ArrayRows]:
+        """The blocks, one after the other, as rows in memory."""
+        start = 0
+        for X, y, weight in self.blocks():
+            if self.factors is not None:
+                factors = self.factors[start : start + X.shape[0]]
+                weight = factors if weight is None else factors * weight.reshape(len(factors), -1)
+            start += X.shape[0]
+            yield ArrayRows(X, y, weight, self.y_of, self.weight_of)
+        if start != self.n_rows:
+            raise ValueError(
+                f"a source of rows must yield the same rows in every pass, got {start} rows "
+                f"after {self.n_rows}; return a new iterator over all blocks in each call"
+            )
+
+    def _sum_weights(self) -> Array:
+        total: Any = 0
+        for part in self._parts():
+            total = total + part.weight_sum
+        return np.asarray(total, dtype=np.float64)
+
+    def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        """See `Rows.map_sum`."""
+        totals: tuple[Array, ...] = ()
+        with parallel.session():
+            for part in self._parts():
+                sums = part.map_sum(kernel, *args)
+                totals = _add([totals, sums]) if totals else sums
+        return totals
+
+    def select(self, neurons: Array) -> "BlockRows":
+        """See `Rows.select`."""
+        sums = self.weight_sum
+        own = neurons if self.n_targets > 1 else None
+        return self._with(
+            y_of=own if self.y_of is None else self.y_of[neurons],
+            weight_of=None if self.weight_of is None else self.weight_of[neurons],
+            weight_sum=sums if len(sums) == 1 else sums[neurons],
+        )
+
+    def _with(self, **changes: Any) -> "BlockRows":
+        return BlockRows(**{**vars(self), **changes})
+
+    def sample(self, rng: np.random.Generator, size: int) -> ArrayRows:
+        """See `Rows.sample`; one pass."""
+        drawn = np.sort(rng.choice(self.n_rows, size, replace=False, shuffle=False))
+        taken, start = [], 0
+        for part in self._parts():
+            end = start + part.n_rows
+            taken.append(part._take(drawn[(drawn >= start) & (drawn < end)] - start))
+            start = end
+        return ArrayRows(*promoted(*_stacked(taken)), self.y_of, self.weight_of)
+
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
+        """See `Rows.minibatches`; shuffled within groups of blocks that follow one another."""
+        share = self.weight_sum / self.n_rows
+        kept: list[tuple[Any, Array, Array | None]] = []
+        n_kept = n_seen = 0
+        for part in self._parts():
+            kept.append((part.X, part.y, part.weight))
+            n_kept += part.n_rows
+            n_seen += part.n_rows
+            is_last = n_seen == self.n_rows
+            if n_kept < GATHERED_ROWS and not is_last:
+                continue
+            whole = ArrayRows(*_stacked(kept), self.y_of, self.weight_of)
+            order = rng.permutation(n_kept)
+            n_dealt = n_kept if is_last else n_kept - n_kept % size
+            for first in range(0, n_dealt, size):
+                index = order[first : min(first + size, n_dealt)]
+                yield ArrayRows(*whole._take(index), self.y_of, self.weight_of, share * len(index))
+            kept, n_kept = [whole._take(order[n_dealt:])], n_kept - n_dealt
+
+    def reweighted(self, factors: Array, weight_of: Array, y_of: Array | None) -> "BlockRows":
+        """See `Rows.reweighted`."""
+        return self._with(y_of=y_of, weight_of=weight_of, factors=factors, weight_sum=None)
+
+
+def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    """The same in float64 where X is in float32 and small, see `MAX_PROMOTED`."""
+    if X.dtype != np.float32 or X.size > MAX_PROMOTED:
+        return X, y, weight
+    double = np.float64
+    return X.astype(double), y.astype(double), None if weight is None else weight.astype(double)
 
 
 def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
@@ -347,44 +417,37 @@ def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
     return tuple(totals)
 
 
-def _spread(sums: Array, columns: Array, n_columns: int) -> Array:
+def _scatter(sums: Array, neurons: Array, n_neurons: int) -> Array:
     """Sums of some neurons among zeros for the others."""
-    spread = np.zeros((*sums.shape[:-1], n_columns))
-    spread[..., columns] = sums
-    return spread
+    whole = np.zeros((*sums.shape[:-1], n_neurons))
+    whole[..., neurons] = sums
+    return whole
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-_Place = tuple[Any, ...]
-
-
-def _taken(part: Any, place: Array | None, index: Array) -> Any:
-    """Rows of X (or y, or the like) copied into `place`, where X is an array in C order."""
-    if part is None or place is None or not part.flags.c_contiguous:
+def _taken(part: Any, index: Array) -> Any:
+    """Copies of rows of X, y or the weights."""
+    if part is None or not isinstance(part, np.ndarray):
         return None if part is None else part[index]
-    # mode="clip" writes to `out` directly; no index is out of bounds
-    return part.take(index, axis=0, out=place[: len(index)], mode="clip")
+    return part.take(index, axis=0)
 
 
-def _as_columns(values: Array) -> Array:
-    return values[:, np.newaxis] if values.ndim == 1 else values
+def _stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
+    """One (X, y, weight) of several."""
+    if len(parts) == 1:
+        return parts[0]
+    X, y, weight = zip(*parts, strict=True)
+    rows = np.concatenate(X) if isinstance(X[0], np.ndarray) else vstack(X, format="csr")
+    return rows, np.concatenate(y), None if weight[0] is None else np.concatenate(weight)
 
 
-def _chosen(values: Array, columns: Array, room: dict[str, Array], name: str) -> Array:
-    """The columns of each neuron, one after the other in memory that is kept in `room`."""
-    size = len(columns) * len(values)
-    if name not in room or room[name].size < size:
-        room[name] = np.empty(size, values.dtype)
-    place = room[name][:size].reshape(len(columns), len(values))
-    return np.take(values.T, columns, axis=0, out=place, mode="clip").T
+def _columns(values: Array, index: Array, name: str) -> Array:
+    """The column of each neuron, one after the other in scratch memory."""
+    out = parallel.scratch(name, (len(values), len(index)), values.dtype)
+    return np.take(values.T, index, axis=0, out=out.T, mode="clip").T
 
 
-def _narrowed(values: Array | None, columns: Array | None, index: Array) -> Array | None:
-    """Which columns are those of the neurons at `index`."""
+def _selected(values: Array | None, columns: Array | None, neurons: Array) -> Array | None:
+    """The columns that belong to some of the neurons."""
     if columns is not None:
-        return columns[index]
-    return None if values is None or values.shape[1] == 1 else index
+        return columns[neurons]
+    return None if values is None or values.shape[1] == 1 else neurons

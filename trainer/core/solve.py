@@ -1,7 +1,5 @@
-"""A bank's whole search: train, look for lower valleys, say what was reached."""
+"""From a start to a minimum: train, try other starts, check what was reached."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,184 +8,244 @@ import numpy.typing as npt
 
 from trainer.core.multistart import lower_starts
 from trainer.core.objective import Objective
-from trainer.core.optimality import certify
-from trainer.core.training import History, Result, Termination, train
-from trainer.optimizers import Optimizer
+from trainer.core.optimality import check_optimality
+from trainer.core.parallel import session
+from trainer.core.termination import Termination, message
+from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
+from trainer.optimizers.auto import choose
+from trainer.optimizers.base import Optimizer
+from trainer.optimizers.lbfgs import PreconditionedLBFGS
+from trainer.optimizers.newton import Newton
+from trainer.optimizers.preconditioner import inverse_hessians
 
 Array = npt.NDArray[Any]
-
-SEPARABLE = (
-    "no finite minimum: J falls towards {limit:.3g}, the share of rows that no line through the "
-    "data puts right, as the weights grow; set alpha > 0"
-)
-PLATEAU = (
-    "the neuron is so saturated (mean σ(1-σ) = {mean_slope:.1e}) that its gradient would be this "
-    "small whatever the labels; start nearer to 0 (init), scale the features, or set alpha > 0"
-)
-SADDLE = (
-    "no slope to tol, but a saddle and no minimum: the lowest curvature is "
-    "{smallest_curvature:.3g}; start elsewhere (init), or use optimizer='newton'"
-)
 
 
 def solve(
     objective: Objective,
-    optimizer: Optimizer,
+    optimizer: Optimizer | None,
     theta: Array,
     *,
     n_starts: int,
     seed: int,
+    max_iter: int,
     tol: float,
     validation: Objective | None = None,
-    callback: Callable[[Array, History], bool] | None = None,
-    **settings: Any,
+    patience: int | None = None,
+    callback: Callback | None = None,
+    history: History | None = None,
 ) -> Result:
-    """Train a bank, go on from lower starts where there are any, and certify the ends.
+    """Train a bank, go on from better starts where there are any, and check the ends.
 
     Parameters
     ----------
     objective : Objective
-        Cost of the bank.
-    optimizer : Optimizer
-        How to lower it.
+        Objective of the bank.
+    optimizer : Optimizer or None
+        How to minimise it; None chooses by the shape of the data.
     theta : array of shape (d + 1, K)
-        Where to start.
+        Start.
     n_starts : int
         Starts to compare, see `trainer.core.multistart`.
     seed : int
         Draws samples and starts.
-    tol, validation, callback
-        As in `trainer.core.training.train`.
-    **settings
-        The other settings of `trainer.core.training.train`.
+    max_iter, tol, validation, patience, callback, history
+        As in `trainer.core.training.train`; the callback gets the parameters of all neurons.
 
     Returns
     -------
     Result
-        With a `Termination` a neuron that tells minima from what only looks like one.
+        Its terminations tell minima from what only looks like one.
+
+    Raises
+    ------
+    TrainingInterrupted
+        On Ctrl-C, with the best parameters so far.
     """
-    with objective.rows.at_work(theta.shape[1]):
-        read_before = objective.rows.n_read[0]
-        result = train(
-            objective,
-            optimizer,
-            theta,
-            tol=tol,
-            validation=validation,
-            callback=callback,
-            **settings,
-        )
-        n_tried = np.ones(theta.shape[1], dtype=int)
-        n_agreeing = n_tried.copy()
+    run = _Solve(
+        objective, optimizer, theta, seed,
+        {"max_iter": max_iter, "tol": tol, "patience": patience}, validation, callback,
+        History() if history is None else history,
+    )  # fmt: skip
+    with np.errstate(all="ignore"), session():
+        try:
+            run.train()
+            if n_starts > 1:
+                run.try_other_starts(n_starts)
+            run.check()
+        except TrainingInterrupted as stop:
+            run.adopt(stop.result)
+            raise TrainingInterrupted(run.interrupted()) from None
+        except KeyboardInterrupt:
+            if run.result is None:
+                raise
+            raise TrainingInterrupted(run.interrupted()) from None
+        assert run.result is not None
+        return run.result
+
+
+class _Solve:
+    """The steps of `solve`, and the best result so far."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Optimizer | None,
+        theta: Array,
+        seed: int,
+        settings: dict[str, Any],
+        validation: Objective | None,
+        callback: Callback | None,
+        history: History,
+    ) -> None:
+        self.objective, self.optimizer, self.theta, self.seed = objective, optimizer, theta, seed
+        self.settings, self.validation, self.callback = settings, validation, callback
+        self.history = history
+        self.result: Result | None = None
+
+    def train(self) -> None:
+        """The first run."""
+        self.result = self._run(np.arange(self.theta.shape[1]), self.theta)
+
+    def try_other_starts(self, n_starts: int) -> None:
+        """A second run of the neurons for which another start promises a lower minimum."""
+        result = self.result
+        assert result is not None
         ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
         if any(end.reason == "interrupted" for end in result.terminations):
-            ended = [False] * len(ended)  # a request to stop is for the whole bank
+            return  # a request to stop is for the whole bank
         index = np.flatnonzero(ended)
-        if n_starts > 1 and len(index):
-            rng = np.random.default_rng([seed, 1])
-            with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
-                found = lower_starts(
-                    objective.columns(index), result.theta[:, index], n_starts, rng
-                )
-                n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
-                index = index[found.neurons]
-                if len(index):
-                    n_agreeing[index] -= 1
-                    other = train(
-                        objective.columns(index),
-                        optimizer,
-                        found.theta,
-                        tol=tol,
-                        validation=None if validation is None else validation.columns(index),
-                        callback=_of_the_whole_bank(callback, result.theta, index),
-                        **settings,
-                    )
-                    lower = np.array(
-                        [
-                            new.cost < result.terminations[k].cost
-                            for k, new in zip(index, other.terminations, strict=True)
-                        ]
-                    )
-                    n_agreeing[index[lower]] = 1
-                    result = _replaced(result, other, index, lower)
-        n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
+        if not len(index):
+            return
+        rng = np.random.default_rng([self.seed, 1])
+        found = lower_starts(self.objective.select(index), result.theta[:, index], n_starts, rng)
+        ends = list(result.terminations)
+        for k in index[found.tried]:
+            ends[k] = replace(ends[k], n_starts=n_starts, n_agreeing=n_starts)
+        index = index[found.neurons]
+        for k in index:
+            ends[k] = replace(ends[k], n_agreeing=n_starts - 1)
+        self.result = result = replace(result, terminations=ends)
+        if not len(index):
+            return
+        other = self._run(index, found.theta)
+        theta, hessians = result.theta.copy(), dict(result.hessians)
+        for j, k in enumerate(index.tolist()):
+            if other.terminations[j].cost < ends[k].cost:
+                theta[:, k] = other.theta[:, j]
+                ends[k] = replace(other.terminations[j], n_starts=n_starts, n_agreeing=1)
+                hessians.pop(k, None)
+                if j in other.hessians:
+                    hessians[k] = other.hessians[j]
+            else:
+                ends[k] = replace(ends[k], n_iter=other.terminations[j].n_iter)
+        self.result = replace(result, theta=theta, terminations=ends, hessians=hessians)
+
+    def check(self) -> None:
+        """Tell minima from saddle points, saturation and runs to infinity."""
+        result = self.result
+        assert result is not None
         ends = [
-            replace(
-                _certified(
-                    objective.columns(np.array([k])),
-                    result.theta[:, [k]],
-                    end,
-                    tol,
-                    result.hessians.get(k),
-                ),
-                n_starts=int(n_tried[k]),
-                n_agreeing=int(n_agreeing[k]),
-                n_passes=n_passes,
-                seconds=result.history.seconds[-1],
+            _checked(
+                self.objective.select(np.array([k])),
+                result.theta[:, [k]],
+                end,
+                self.settings["tol"],
+                result.hessians.get(k),
             )
             for k, end in enumerate(result.terminations)
         ]
-        return Result(result.theta, ends, result.history)
+        self.result = replace(result, terminations=self._final(ends))
+
+    def interrupted(self) -> Result:
+        """The result so far, all of it called interrupted."""
+        assert self.result is not None
+        sentence = message("interrupted", n_iter=self.history.n_iter)
+        ends = [
+            replace(end, reason="interrupted", message=sentence) for end in self.result.terminations
+        ]
+        return replace(self.result, terminations=self._final(ends))
+
+    def adopt(self, part: Result) -> None:
+        """Take over an interrupted first run; of a later one the first run's end is kept."""
+        if self.result is None:
+            self.result = part
+
+    def _final(self, ends: list[Termination]) -> list[Termination]:
+        seconds = self.history.records[-1].seconds
+        n_passes = self.objective.n_passes
+        return [replace(end, n_passes=n_passes, seconds=seconds) for end in ends]
+
+    def _run(self, neurons: Array, theta: Array) -> Result:
+        """Train some neurons: the optimizer given, or the one chosen with its samples."""
+        is_whole = len(neurons) == self.theta.shape[1]
+        objective = self.objective if is_whole else self.objective.select(neurons)
+        validation = self.validation
+        if validation is not None and not is_whole:
+            validation = validation.select(neurons)
+        shared: dict[str, Any] = {
+            "history": self.history,
+            "neurons": neurons,
+            "validation": validation,
+            "callback": self.callback if is_whole else self._shown_whole(neurons),
+        }
+        optimizer = self.optimizer
+        if optimizer is None:
+            optimizer, sizes = choose(objective, len(theta), len(neurons))
+            rng = np.random.default_rng(self.seed)
+            sample, solved = objective, None
+            for n_rows in sizes:
+                sample = objective.sample(rng, n_rows)
+                solved = train(
+                    sample, Newton(), theta,
+                    max_iter=self.settings["max_iter"], tol=0.0,
+                    min_decrease=1e-3 * len(theta) / n_rows,  # hidden by the sampling error
+                    **shared,
+                )  # fmt: skip
+                theta = solved.theta
+                if any(end.reason == "interrupted" for end in solved.terminations):
+                    return solved
+            if solved is not None:
+                hessians = np.stack([solved.hessians[k] for k in range(len(neurons))], axis=-1)
+                inverse = inverse_hessians(
+                    hessians,
+                    lambda k: sample.select(np.array([k])).gram()[..., 0],
+                    objective.loss.min_curvature,
+                )
+                optimizer = PreconditionedLBFGS(inverse=inverse)
+        return train(objective, optimizer, theta, **self.settings, **shared)
+
+    def _shown_whole(self, neurons: Array) -> Callback | None:
+        """The callback, which gets all neurons while only some are trained."""
+        callback, result = self.callback, self.result
+        if callback is None or result is None:
+            return callback
+
+        def call(part: Array, history: History) -> bool:
+            whole = result.theta.copy()
+            whole[:, neurons] = part
+            return callback(whole, history)
+
+        return call
 
 
-def _of_the_whole_bank(
-    callback: Callable[[Array, History], bool] | None, theta: Array, index: Array
-) -> Callable[[Array, History], bool] | None:
-    """A callback that is shown the whole bank while only the neurons at `index` are trained."""
-    if callback is None:
-        return None
-
-    def shown(part: Array, history: History) -> bool:
-        whole = theta.copy()
-        whole[:, index] = part
-        return callback(whole, history)
-
-    return shown
-
-
-def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Result:
-    """The result with the neurons at `index` replaced by `other`'s where those are `lower`."""
-    chosen, index = np.flatnonzero(lower), index[lower]
-    theta, ends = result.theta.copy(), list(result.terminations)
-    hessians = dict(result.hessians)
-    theta[:, index] = other.theta[:, chosen]
-    for k, j in zip(index.tolist(), chosen.tolist(), strict=True):
-        ends[k] = other.terminations[j]
-        hessians.pop(k, None)
-        if j in other.hessians:
-            hessians[k] = other.hessians[j]
-    if len(index) == len(ends):
-        return Result(theta, ends, other.history, hessians)
-    history = History(seconds=max(result.history.seconds, other.history.seconds, key=len))
-    history.seconds = history.seconds[: 1 + max(end.n_iter for end in ends)]
-    for name in ("cost", "gradient_max", "validation_cost"):
-        old, new = getattr(result.history, name), getattr(other.history, name)
-        length = min(max(len(old), len(new)), 1 + max(end.n_iter for end in ends))
-        for i in range(length if old else 0):  # who has finished stays as it ended
-            values = old[min(i, len(old) - 1)].copy()
-            values[index] = new[min(i, len(new) - 1)][chosen]
-            getattr(history, name).append(values)
-    return Result(theta, ends, history, hessians)
-
-
-def _certified(
+def _checked(
     objective: Objective, theta: Array, end: Termination, tol: float, hessian: Array | None
 ) -> Termination:
+    """The termination of one neuron, corrected where its gradient misleads."""
     if end.reason not in ("gradient", "plateau", "max_iter"):
         return end
-    found = certify(objective, theta, max(tol, end.gradient_max), hessian)
-    values = {
-        "mean_slope": found.mean_slope,
-        "smallest_curvature": found.smallest_curvature,
-        "limit": end.cost,
-    }
-    end = replace(end, mean_slope=found.mean_slope, smallest_curvature=found.smallest_curvature)
-    if end.reason == "max_iter":
+    report = check_optimality(objective, theta, max(tol, end.gradient_max), hessian)
+    end = replace(
+        end,
+        smallest_curvature=report.smallest_curvature,
+        mean_sigmoid_derivative=report.mean_sigmoid_derivative,
+    )
+    if end.reason == "max_iter" or report.status == "minimum":
         return end
-    if found.kind == "separable":
-        return replace(end, reason="separable", message=SEPARABLE.format(**values))
-    if found.kind == "plateau":
-        return replace(end, reason="plateau", message=PLATEAU.format(**values))
-    if found.kind == "saddle":
-        return replace(end, at_minimum=False, message=SADDLE.format(**values))
-    return end
+    return replace(
+        end,
+        reason=report.status,
+        message=message(report.status, **vars(end)),
+        at_minimum=report.status != "saddle",
+    )

@@ -1,7 +1,7 @@
-"""The only loop: one optimizer step after another, until there is a reason to stop.
+"""The one loop: an optimizer's steps, one after the other, until there is a reason to stop.
 
-Nothing here prints or warns. What happened is a value: a `Termination` for every
-neuron of the bank, and the history of the run.
+Nothing here prints or warns. What happened is a value: a `Termination` for every neuron,
+and a `History` with one record an iteration.
 """
 
 from collections.abc import Callable
@@ -13,108 +13,114 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.core.objective import Objective
-from trainer.optimizers import Optimizer, State
+from trainer.core.parallel import session
+from trainer.core.termination import Termination, message
+from trainer.optimizers.base import Optimizer, State, check_objective
 
 Array = npt.NDArray[Any]
 
-MESSAGES = {
-    "gradient": "the largest component of the gradient, {gradient_max:.3g}, is within tol",
-    "max_iter": (
-        "max_iter = {n_iter} iterations were not enough: the largest component of the gradient "
-        "is {gradient_max:.3g}; raise max_iter or tol, or scale the features"
-    ),
-    "early_stopping": (
-        "the cost on the validation rows has not improved for {patience} iterations; "
-        "the parameters that were best there are kept"
-    ),
-    "diverged": (
-        "J went from {cost:.3g} to {diverged_to:.3g} in iteration {n_iter}; "
-        "the parameters before that step are kept"
-    ),
-    "plateau": (
-        "no step lowers J any further in this precision, though the largest component of the "
-        "gradient is {gradient_max:.3g}; scale the features or raise tol"
-    ),
-    "interrupted": "stopped on request after {n_iter} iterations; the best parameters are kept",
-}
-
 
 @dataclass(frozen=True)
-class Termination:
-    """Why a neuron's training stopped, and where it stood.
+class Record:
+    """Where a bank stood after an iteration; the first record of a run is its start.
 
     Attributes
     ----------
-    reason : str
-        "gradient": a point without slope, to tol. "max_iter", "early_stopping",
-        "diverged", "interrupted": as they say. "plateau": rounding hides any decrease of J.
-    message : str
-        The same in a sentence, with what to do about it.
-    n_iter : int
-        Iterations done.
-    cost : float
-        J at the parameters that were kept.
-    gradient_max : float
-        Largest component of dJ/dθ there, in absolute value.
-    growth : float
-        ‖θ‖ after the last iteration over ‖θ‖ before it: above 1 it was still growing.
-    at_minimum : bool
-        False at a saddle, which has no slope either.
-    smallest_curvature : float
-        Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle; see
-        `trainer.core.optimality`.
-    mean_slope : float
-        Mean of σ(1 - σ): 1/4 for a neuron at rest, near 0 for a saturated one.
-    n_starts, n_agreeing : int
-        Starts compared, and how many of them led to nothing lower than what was kept.
-    n_passes : float
-        How often the training rows were read, in all.
+    run : int
+        Number of the run, from 1 on.
+    n_rows : int
+        Rows that J was computed over: fewer than all where a sample is solved first.
+    cost, gradient_max : array of shape (K,)
+        J and the largest component of its gradient; neurons that have finished keep theirs.
+    validation_cost : array of shape (K,) or None
+        J on the validation rows, if there are any.
     seconds : float
-        Time that training took.
+        Time since training began.
+    theta : array of shape (d + 1, K) or None
+        The parameters, where `History.keep_parameters` asks for them.
     """
 
-    reason: str
-    message: str
-    n_iter: int
-    cost: float
-    gradient_max: float
-    growth: float = float("nan")
-    at_minimum: bool = True
-    smallest_curvature: float = float("nan")
-    mean_slope: float = float("nan")
-    n_starts: int = 1
-    n_agreeing: int = 1
-    n_passes: float = float("nan")
-    seconds: float = float("nan")
-
-    @property
-    def converged(self) -> bool:
-        """Whether training ended because it was done: at a minimum, to tol, or early as asked."""
-        return self.reason == "early_stopping" or (self.reason == "gradient" and self.at_minimum)
+    run: int
+    n_rows: int
+    cost: Array
+    gradient_max: Array
+    validation_cost: Array | None
+    seconds: float
+    theta: Array | None = None
 
 
 @dataclass
 class History:
-    """One entry an iteration, the first for the start; arrays (K,), kept by frozen neurons."""
+    """Records of all runs of a fit, in order; they are appended and never replaced.
 
-    cost: list[Array] = field(default_factory=list)
-    gradient_max: list[Array] = field(default_factory=list)
-    validation_cost: list[Array] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    Iterations are numbered through: the start of a later run counts as an iteration.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    started: float = field(default_factory=perf_counter)
+    keep_parameters: bool = False
+
+    @property
+    def n_iter(self) -> int:
+        """Number of the last iteration; 0 is the start of the first run."""
+        return len(self.records) - 1
+
+    @property
+    def n_runs(self) -> int:
+        """Number of the last run."""
+        return self.records[-1].run if self.records else 0
+
+    def append(
+        self,
+        run: int,
+        n_rows: int,
+        neurons: Array,
+        theta: Array,
+        cost: Array,
+        gradient_max: Array,
+        validation_cost: Array | None,
+    ) -> None:
+        """Add a record; neurons that are not among the `neurons` keep their last values."""
+        kept = theta if self.keep_parameters else None
+        values: list[Any] = [cost, gradient_max, validation_cost, kept]
+        if self.records and len(neurons) < len(self.records[-1].cost):
+            last = self.records[-1]
+            before = last.cost, last.gradient_max, last.validation_cost, last.theta
+            for i, (old, new) in enumerate(zip(before, values, strict=True)):
+                if new is not None and old is not None:
+                    values[i] = old.copy()
+                    values[i][..., neurons] = new
+        cost, gradient_max, validation_cost, kept = values
+        seconds = perf_counter() - self.started
+        self.records.append(Record(run, n_rows, cost, gradient_max, validation_cost, seconds, kept))
 
 
 @dataclass(frozen=True)
 class Result:
-    """Parameters (d + 1, K), a `Termination` a neuron, and the history of the whole bank.
+    """Parameters (d + 1, K), a `Termination` for every neuron, and the history.
 
     `hessians` (d + 1, d + 1) are those at the parameters, by number of the neuron, where the
-    optimizer knew them.
+    `optimizer` knows them; `state` is its last one, of the neurons that were still
+    being trained.
     """
 
     theta: Array
     terminations: list[Termination]
     history: History
     hessians: dict[int, Array] = field(default_factory=dict)
+    state: State | None = None
+    optimizer: Optimizer | None = None
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during training; `result` holds the best parameters so far."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__("training was interrupted")
+        self.result = result
+
+
+Callback = Callable[[Array, History], bool]
 
 
 def train(
@@ -124,58 +130,81 @@ def train(
     *,
     max_iter: int,
     tol: float,
+    min_decrease: float | None = None,
     validation: Objective | None = None,
     patience: int | None = None,
-    callback: Callable[[Array, History], bool] | None = None,
+    callback: Callback | None = None,
+    previous: State | None = None,
+    history: History | None = None,
+    neurons: Array | None = None,
 ) -> Result:
     """Train a bank of neurons from `theta` until each has a reason to stop.
 
     Parameters
     ----------
     objective : Objective
-        Cost to lower.
+        Objective to minimise.
     optimizer : Optimizer
-        How to lower it.
-    theta : array of shape (d + 1, K)
-        Where to start.
+        How to minimise it.
+    theta : array of shape (d + 1, k)
+        Start.
     max_iter : int
-        Optimizer steps (epochs, with mini-batches) at most.
+        Largest number of iterations (epochs, with mini-batches) of this run.
     tol : float
         A neuron is done when no component of its gradient exceeds this.
+    min_decrease : float, optional
+        A neuron is also done when an iteration lowers its J by less than this fraction.
     validation : Objective, optional
-        Cost on rows held out, recorded at every iteration.
+        Objective on rows held out, recorded at every iteration.
     patience : int, optional
-        Stop a neuron whose validation cost has not improved for that many iterations,
-        and go back to its best parameters; needs `validation`.
+        Stop a neuron whose validation objective has not improved for that many iterations,
+        and restore its best parameters; needs `validation`.
     callback : callable, optional
-        Called with the parameters and the history after every iteration; a true answer
+        Called with the parameters and the history after every iteration; a true return value
         stops the training.
+    previous : State, optional
+        State of an earlier run of this optimizer, whose memory and step length are used.
+    history : History, optional
+        History of earlier runs, to append this run to.
+    neurons : array of shape (k,), optional
+        Numbers of the neurons in the history, where only some of the bank are trained.
 
     Returns
     -------
     Result
+
+    Raises
+    ------
+    TypeError
+        If the objective lacks something that the optimizer needs.
+    TrainingInterrupted
+        On Ctrl-C, with the best parameters so far.
     """
-    run = _Run(objective, optimizer, theta, max_iter, tol, validation, patience)
-    rows = objective.rows
-    with np.errstate(over="ignore", invalid="ignore"), rows.at_work(theta.shape[1]):
+    check_objective(optimizer, objective)
+    run = _Run(
+        objective, optimizer, theta, max_iter, tol, min_decrease, validation, patience,
+        History() if history is None else history, neurons,
+    )  # fmt: skip
+    with np.errstate(all="ignore"), session():
         try:
-            run.start()
+            run.start(previous)
             while run.working.size:
                 run.advance()
                 if callback is not None and callback(run.theta, run.history):
                     run.interrupt()
         except KeyboardInterrupt:
-            if not run.history.seconds:  # nothing to keep yet
-                raise
+            if not run.is_recorded:
+                raise  # nothing to keep yet
             run.interrupt()
-    return Result(run.theta, run.terminations, run.history, run.hessians)
+            raise TrainingInterrupted(run.result()) from None
+    return run.result()
 
 
 class _Run:
-    """One training run.
+    """One run of the loop.
 
-    `theta`, `best_*`, `terminations` and the history's entries hold the whole bank;
-    `state`, `objective` and `validation` only the neurons still `working`.
+    Arrays hold all neurons of the run; `state`, `objective` and `validation` only those that
+    are still being trained, `working`.
     """
 
     def __init__(
@@ -185,83 +214,93 @@ class _Run:
         theta: Array,
         max_iter: int,
         tol: float,
+        min_decrease: float | None,
         validation: Objective | None,
         patience: int | None,
+        history: History,
+        neurons: Array | None,
     ) -> None:
         self.objective, self.validation, self.optimizer = objective, validation, optimizer
-        self.max_iter, self.tol, self.patience = max_iter, tol, patience
+        self.max_iter, self.tol = max_iter, tol
+        self.first_record = len(history.records)
+        self.min_decrease, self.patience = min_decrease, patience
+        self.history, self.number = history, history.n_runs + 1
         n_neurons = theta.shape[1]
-        self.theta = self.previous_theta = theta.astype(np.float64)
+        self.neurons = np.arange(n_neurons) if neurons is None else neurons
+        self.theta = theta.astype(np.float64)
+        self.J = self.gradient_max = np.full(n_neurons, np.inf)
         self.working = np.arange(n_neurons)
-        self.n_iter = 0
-        self.history = History()
+        self.best_score = np.full(n_neurons, np.inf)
+        self.best = self.theta, self.J, self.gradient_max
+        self.best_iter = np.zeros(n_neurons, dtype=int)
         self.terminations: list[Any] = [None] * n_neurons
         self.hessians: dict[int, Array] = {}
-        self.best_theta = self.theta.copy()
-        self.best_score = np.full(n_neurons, np.inf)
-        self.best_iter = np.zeros(n_neurons, dtype=int)
-        self.started = perf_counter()
+        self.is_recorded = False
 
-    def start(self) -> None:
+    def start(self, previous: State | None) -> None:
         """Evaluate the start."""
-        self.state: State = self.optimizer.init(self.objective, self.theta)
-        # The squared error is at most 1: only a runaway penalty lifts J by more than that.
-        self.limit = self.state.J + 1
+        if previous is None:
+            self.state = self.optimizer.init(self.objective, self.theta)
+        else:
+            self.state = self.optimizer.resume(self.objective, self.theta, previous)
+        # Beyond the largest value of the loss only a runaway penalty lifts J.
+        self.limit = self.state.J + self.objective.loss.max_value
         self._record()
-        self._finish_where_done()
+        self._finish_where_done(None)
 
     def advance(self) -> None:
         """One step of the neurons still working; those with a reason to stop leave."""
-        stepped = self.optimizer.step(self.objective, self.state)
-        self.n_iter += 1
-        diverged = ~(stepped.J <= self.limit[self.working])
+        before = self.state
+        self.state = self.optimizer.step(self.objective, before)
+        diverged = ~(self.state.J <= self.limit[self.working]) | ~np.isfinite(self.state.J)
         if diverged.any():
-            for k, cost in zip(self.working[diverged], stepped.J[diverged], strict=True):
-                self._terminate(k, "diverged", diverged_to=cost)
-            stepped = stepped.columns(np.flatnonzero(~diverged))
-            self._keep_working(~diverged)
-        self.state = stepped
+            for k, J in zip(self.working[diverged], self.state.J[diverged], strict=True):
+                self._terminate(k, "diverged", diverged_to=J)
+            before = before.select(np.flatnonzero(~diverged))
+            self._keep(~diverged)
         if self.working.size:
             self._record()
-            self._finish_where_done()
+            self._finish_where_done(before)
 
     def interrupt(self) -> None:
         """Stop all neurons still working, at the best parameters they have seen."""
-        history = self.history
-        lists: list[list[Any]] = [history.cost, history.gradient_max, history.seconds]
-        if self.validation is not None:
-            lists.append(history.validation_cost)
-        n_whole = min(map(len, lists))  # an interruption can fall between two of them
-        for entries in lists:
-            del entries[n_whole:]
-        self.n_iter = n_whole - 1
-        self.theta = self.theta.copy()
         for k in self.working:
-            self.theta[:, k] = self.best_theta[:, k]
+            self._restore_best(k)
             self._terminate(k, "interrupted")
         self.working = self.working[:0]
 
+    def result(self) -> Result:
+        """What there is to tell."""
+        return Result(
+            self.theta, self.terminations, self.history, self.hessians, self.state, self.optimizer
+        )
+
     def _record(self) -> None:
-        history, state = self.history, self.state
-        self.previous_theta, self.theta = self.theta, self._filled_in(self.theta, state.theta)
-        self._append(history.cost, state.J)
-        self._append(history.gradient_max, np.abs(state.gradient).max(axis=0))
+        state = self.state
+        gradient_max = np.abs(state.gradient).max(axis=0)
+        validation_cost = None
         if self.validation is not None:
-            self._append(history.validation_cost, self.validation.value(state.theta))
-        history.seconds.append(perf_counter() - self.started)
-
-        judged = history.cost if self.patience is None else history.validation_cost
-        improved = judged[-1] < self.best_score
+            validation_cost = self.validation.value(state.theta)
+        self.history.append(
+            self.number, self.objective.n_rows, self.neurons[self.working],
+            state.theta, state.J, gradient_max, validation_cost,
+        )  # fmt: skip
+        self.is_recorded = True
+        self.theta = self._filled_in(self.theta, state.theta)
+        self.J = self._filled_in(self.J, state.J)
+        self.gradient_max = self._filled_in(self.gradient_max, gradient_max)
+        score = self.J
+        if self.patience is not None and validation_cost is not None:
+            score = self._filled_in(np.full(len(self.J), np.inf), validation_cost)
+        improved = score < self.best_score
+        now = self.theta, self.J, self.gradient_max
         if improved.all():
-            self.best_score, self.best_theta = judged[-1], self.theta
-            self.best_iter = np.full(len(improved), self.n_iter)
+            self.best, self.best_score = now, score
         else:
-            self.best_score = np.where(improved, judged[-1], self.best_score)
-            self.best_theta = np.where(improved, self.theta, self.best_theta)
-            self.best_iter = np.where(improved, self.n_iter, self.best_iter)
-
-    def _append(self, entries: list[Array], values: Array) -> None:
-        entries.append(self._filled_in(entries[-1], values) if entries else values)
+            pairs = zip(now, self.best, strict=True)
+            self.best = tuple(np.where(improved, new, old) for new, old in pairs)  # type: ignore[assignment]
+            self.best_score = np.where(improved, score, self.best_score)
+        self.best_iter = np.where(improved, self.history.n_iter, self.best_iter)
 
     def _filled_in(self, last: Array, values: Array) -> Array:
         """Values of the neurons still working, and the last ones of those that have finished."""
@@ -271,53 +310,61 @@ class _Run:
         filled[..., self.working] = values
         return filled
 
-    def _finish_where_done(self) -> None:
-        working = self.working
-        reasons = {"gradient": self.history.gradient_max[-1][working] <= self.tol}
+    def _finish_where_done(self, before: State | None) -> None:
+        working, state = self.working, self.state
+        reasons = {"gradient": self.gradient_max[working] <= self.tol}
         if self.patience is not None:
-            reasons["early_stopping"] = self.n_iter - self.best_iter[working] >= self.patience
-        if hasattr(self.state, "stalled"):
-            reasons["plateau"] = self.state.stalled
-        if self.n_iter >= self.max_iter:
+            waited = self.history.n_iter - self.best_iter[working]
+            reasons["early_stopping"] = waited >= self.patience
+        if self.min_decrease is not None and before is not None:
+            moved = np.any(state.theta != before.theta, axis=0)
+            reasons["sample"] = moved & (before.J - state.J <= self.min_decrease * state.J)
+        if state.stalled is not None:
+            reasons["plateau"] = state.stalled
+        if self.history.n_iter - self.first_record >= self.max_iter:
             reasons["max_iter"] = np.ones(len(working), dtype=bool)
         if not any(applies.any() for applies in reasons.values()):
             return
         done = np.zeros(len(working), dtype=bool)
-        if self.patience is not None:
-            self.theta = self.theta.copy()
         for reason, applies in reasons.items():
             for k in working[applies & ~done]:
                 if self.patience is not None:
-                    self.theta[:, k] = self.best_theta[:, k]
+                    self._restore_best(k)
                 self._terminate(k, reason)
             done = done | applies
-        if self.patience is None and hasattr(self.state, "hessian"):
+        if self.patience is None and state.hessian is not None:
             for i in np.flatnonzero(done):
-                self.hessians[int(working[i])] = self.state.hessian[..., i]
-        self.state = self.state.columns(np.flatnonzero(~done))
-        self._keep_working(~done)
+                self.hessians[int(working[i])] = state.hessian[..., i]
+        if done.all() and len(done) == len(self.neurons):
+            self.working = working[:0]  # the state of all neurons is kept for `Result.state`
+        else:
+            self._keep(~done)
+
+    def _restore_best(self, k: Any) -> None:
+        self.theta, self.J, self.gradient_max = (
+            np.array(values) for values in (self.theta, self.J, self.gradient_max)
+        )
+        for values, best in zip((self.theta, self.J, self.gradient_max), self.best, strict=True):
+            values[..., k] = best[..., k]
 
     def _terminate(self, k: Any, reason: str, diverged_to: float = np.nan) -> None:
-        kept = self.n_iter
-        if reason == "interrupted" or (self.patience is not None and reason != "diverged"):
-            kept = int(self.best_iter[k])
-        kept = min(kept, len(self.history.cost) - 1)
-        cost = float(self.history.cost[kept][k])
-        gradient_max = float(self.history.gradient_max[kept][k])
-        message = MESSAGES[reason].format(
-            n_iter=self.n_iter,
+        n_iter = self.history.n_iter
+        cost, gradient_max = float(self.J[k]), float(self.gradient_max[k])
+        sentence = message(
+            reason,
+            n_iter=n_iter + 1 if reason == "diverged" else n_iter,
+            n_rows=self.objective.n_rows,
+            max_iter=self.max_iter,
             gradient_max=gradient_max,
             patience=self.patience,
             cost=cost,
             diverged_to=diverged_to,
         )
-        before, after = (t[:, k] @ t[:, k] for t in (self.previous_theta, self.theta))
-        growth = float(np.sqrt(after / before)) if before > 0 else np.nan
-        self.terminations[k] = Termination(reason, message, self.n_iter, cost, gradient_max, growth)
+        self.terminations[k] = Termination(reason, sentence, n_iter, cost, gradient_max)
 
-    def _keep_working(self, keep: Array) -> None:
-        self.working = self.working[keep]
+    def _keep(self, keep: Array) -> None:
         index = np.flatnonzero(keep)
-        self.objective = self.objective.columns(index)
+        self.working = self.working[index]
+        self.state, self.objective = self.state.select(index), self.objective.select(index)
         if self.validation is not None:
-            self.validation = self.validation.columns(index)
+            self.validation = self.validation.select(index)

@@ -14,8 +14,8 @@ from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from trainer.core.objective import Objective
-from trainer.core.rows import ArrayRows
-from trainer.estimators.targets import of_fitted
+from trainer.estimators.data import in_arrays, prepare
+from trainer.estimators.parameters import pack, parameter_names
 
 Array = npt.NDArray[Any]
 
@@ -104,10 +104,9 @@ def coefficient_table(
     if not 0 < level < 1:
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")
     objective, scores, n_rows, theta = _at_the_end(neuron, X, y, sample_weight)
-    names = [str(name) for name in getattr(neuron, "feature_names_in_", [])]
-    names = names or [f"x{i}" for i in range(neuron.n_features_in_)]
-    if neuron.fit_intercept:
-        names.append("intercept")
+    names = parameter_names(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)
+    if not neuron.fit_intercept:
+        del names[-1]
     std_err = _standard_errors(objective, scores, n_rows, theta, names).T.ravel()
     coef = theta[: len(names)].T.ravel()
     z = np.divide(coef, std_err, out=np.full_like(coef, np.nan), where=std_err > 0)
@@ -131,22 +130,27 @@ def coefficient_table(
 def _at_the_end(
     neuron: Any, X: Any, y: Any, sample_weight: Any
 ) -> tuple[Objective, Objective, float, Array]:
-    """What the neuron minimised, its rows' scatter, how many they are, and θ (d + 1, K).
+    """The objective, the objective of the rows' variances, how many rows count, θ (d + 1, K).
 
-    With a weight c of its class a row of gradient g is c·g to the slope of J, so it scatters by
-    c² where J weighs it by c: the second objective has those weights.
+    A row with class weight c contributes c·g to the gradient, and so c² to its variance; the
+    second objective has these squared weights.
     """
     check_is_fitted(neuron)
-    X, targets, weight = of_fitted(neuron, X, y, sample_weight)
-
-    def over_rows(weight: Array | None) -> Objective:
-        return Objective(ArrayRows(X, targets.values, weight), neuron.alpha, neuron.fit_intercept)
-
-    objective = scores = over_rows(targets.weight)
-    counts = np.ones(X.shape[0], dtype=X.dtype) if weight is None else weight
-    if neuron.class_weight is not None and targets.weight is not None:
-        scores = over_rows(targets.weight**2 / np.where(counts > 0, counts, 1))
-    theta = np.vstack([neuron.coef_.T, neuron.intercept_]).astype(np.float64)
+    data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
+    objective = scores = data.objective(neuron.alpha, neuron.fit_intercept)
+    theta = pack(neuron)
+    if data.targets is None:
+        if neuron.class_weight is not None:
+            raise ValueError(
+                "X must be an array or a frame where class_weight is set, got a source of rows"
+            )
+        return objective, scores, float(objective.rows.weight_sum[0]), theta
+    counts = np.ones(data.rows.n_rows, dtype=data.dtype) if data.weight is None else data.weight
+    if neuron.class_weight is not None and data.targets.weight is not None:
+        squared = data.targets.weight**2 / np.where(counts > 0, counts, 1)
+        scores = in_arrays(
+            data.X, data.targets._replace(weight=squared), None, data.dtype
+        ).objective(neuron.alpha, neuron.fit_intercept)
     return objective, scores, float(counts.sum(dtype=np.float64)), theta
 
 

@@ -1,8 +1,11 @@
 """`LogisticNeuron`: the trainer as a scikit-learn classifier."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
+from time import perf_counter
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,18 +16,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from trainer.core.objective import Objective
-from trainer.core.rows import ArrayRows
 from trainer.core.solve import solve
-from trainer.core.training import History, Result, Termination
+from trainer.core.termination import Termination
+from trainer.core.training import History, Result, TrainingInterrupted, train
 from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
+from trainer.estimators.data import Data, prepare
 from trainer.estimators.holdout import held_out
-from trainer.estimators.parameters import given_start
+from trainer.estimators.parameters import initial_theta, pack, unpack
 from trainer.estimators.prediction import PredictionMixin
-from trainer.estimators.targets import from_labels, from_probabilities, is_soft
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
+from trainer.optimizers.base import RuleState
 
 Array = npt.NDArray[Any]
 
@@ -35,12 +38,24 @@ class DivergenceError(ValueError):
 
 def _trains_in_parts(neuron: Any) -> bool:
     """Whether the optimizer is an update rule: a solver needs all rows at once."""
-    if issubclass(OPTIMIZERS[neuron.optimizer], UpdateRule):
+    given = neuron.optimizer
+    kind = OPTIMIZERS.get(given) if isinstance(given, str) else given
+    if kind is not None and kind.is_update_rule:
         return True
     raise AttributeError(
-        f"partial_fit needs an update rule, got optimizer={neuron.optimizer!r}; choose 'adam', "
-        "for instance"
+        f"partial_fit needs an update rule, got optimizer={given!r}; choose 'adam', for instance"
     )
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Leave a fitted estimator as it was when its next fit fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
 
 
 class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
@@ -48,18 +63,19 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     Minimises J(w, b) = mean (y - σ(Xw + b))² + alpha/2 ‖w‖², with y = 1 for the second
     class and 0 for the first: the Brier score of its probabilities, with a penalty.
-    As no row can cost more than 1, wrong labels far from the boundary cannot drag it.
-    More than two classes are a bank of neurons, one a class against the rest, trained
-    together; their probabilities are divided by their sum.
+    No row can cost more than 1, so the pull of a wrong label far from the boundary is bounded.
+    More than two classes are trained as a bank of neurons, one a class against the rest;
+    their probabilities are divided by their sum.
 
     Parameters
     ----------
-    optimizer : str, default="auto"
+    optimizer : str or Optimizer, default="auto"
         A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
-        "lbfgs", or "auto", which chooses between them by the data's shape and solves a
+        "lbfgs", or "auto", which chooses between them by the shape of the data and solves a
         sample of the rows first where there are many. Or an update rule:
         "gradient_descent", "momentum", "nesterov", "adam",
-        "normalized_gradient_descent".
+        "normalized_gradient_descent". An instance, such as
+        ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
     alpha : float, default=1e-4
         L2 penalty on the weights, not on the bias; >= 0.
     learning_rate : "auto" or float, default="auto"
@@ -68,11 +84,12 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     batch_size : int, default=None
         Rows a mini-batch for an update rule; None uses all rows in every update.
     max_iter : int, default=1000
-        Iterations at most: steps of the optimizer, or epochs with mini-batches.
+        Largest number of iterations of a run: steps of the optimizer, or epochs with
+        mini-batches.
     tol : float, default=1e-6
         Training is done when no component of J's gradient exceeds this.
     fit_intercept : bool, default=True
-        False leaves out the bias b.
+        False trains without the bias b.
     class_weight : dict or "balanced", default=None
         Weight of each class, by label; "balanced" weighs all classes alike. It multiplies
         `sample_weight`.
@@ -86,14 +103,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Iterations without improvement that early stopping waits for.
     init : array-like of shape (n_features + 1,) or (n_features + 1, n_classes), or fitted \
             linear classifier, default=None
-        Where to start: the weights and, last, the bias; None starts from rest, at 0.
+        Where to start: the weights and, last, the bias; None starts at 0.
     warm_start : bool, default=False
         Start where the last fit ended, if there was one.
     n_starts : int, default=4
         J can have several minima. With more than one start, the minimum found is compared
         with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
-        the lowest J wins. Where the minimum leaves few rows on the wrong side nothing
-        can be gained, and no other start is tried. Solvers only.
+        the lowest J wins. No other start is tried where the minimum leaves few rows on the
+        wrong side. For solvers only.
     random_state : int, RandomState instance or None, default=None
         Draws the rows held out, the order of mini-batches, samples and random starts.
     verbose : int, default=0
@@ -108,17 +125,22 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_iter_ : int
-        Iterations done; of several neurons, by the last to finish.
+        Iterations done, over all runs; a later run's start counts as one.
     loss_curve_ : ndarray of shape (n_iter_ + 1,)
-        J before the first iteration and after each; of several neurons, their mean.
+        J before the first iteration and after each; the mean over the neurons if there are
+        several. It shows all runs, in order: also a second one, from another start, that
+        ended no lower. While "auto" solves a sample of the rows, it is J of the sample.
     validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
-        The same cost on the rows held out, if there are any.
+        Mean squared error on the validation rows, without the penalty, if there are any.
     history_ : DataFrame
-        One row an iteration, the start first: iteration, cost, gradient_max (largest
-        component of J's gradient), validation_cost, seconds since the start.
+        One row an iteration, the start first: iteration, cost (J), gradient_max (largest
+        component of its gradient), validation_cost, seconds since the fit began. Also run,
+        where there was more than one, and n_rows, where one was on a sample of the rows.
+    optimizer_ : str
+        The optimizer that was used, where "auto" chose it.
     termination_ : Termination
-        Why training stopped; of several neurons, for the one that took longest among those
-        that are not at a minimum, or among all.
+        Why training stopped. With several neurons: that of the slowest neuron that did not
+        converge or, if all converged, of the slowest.
     terminations_ : list of Termination
         The same for every neuron.
     n_features_in_ : int
@@ -145,10 +167,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     classes_: Array
     loss_curve_: Array
-    _rule_state: tuple[str, Any, dict[str, Any]] | None
+    _keeps_parameters = False  # `trainer.trace` sets it on its copy
+    _rule_state: tuple[UpdateRule, RuleState] | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "optimizer": [StrOptions(set(OPTIMIZERS))],
+        "optimizer": [StrOptions({"auto", *OPTIMIZERS}), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
@@ -169,7 +192,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        optimizer: str = "auto",
+        optimizer: str | Optimizer = "auto",
         alpha: float = 1e-4,
         learning_rate: float | str = "auto",
         batch_size: int | None = None,
@@ -205,22 +228,31 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
     ) -> Self:
         """Train the neuron.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows; float32 stays float32. Scale the features first.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or source of rows
+            Training rows; float32 gives float32 parameters. Scale the features first. A
+            source is an object whose method `blocks()` returns a new iterator over blocks
+            (X, y) or (X, y, sample_weight) for every pass: see `docs/extending.md`.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels. Or soft labels, such as shares of votes: a probability for each class,
-            the shape that `predict_proba` gives; a frame's columns name the classes.
+            the shape that `predict_proba` returns; a frame's columns name the classes.
+            None for a source.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row; a weight of 2 counts as the row twice.
         X_val, y_val : array-like, optional
-            Rows and labels held out: the cost on them is recorded and, with
-            `early_stopping`, decides when to stop, in place of a share of X.
+            Validation rows and labels: J on them is recorded and, with `early_stopping`,
+            decides when to stop, in place of a fraction of X.
 
         Returns
         -------
@@ -229,54 +261,56 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For input or parameters that cannot be trained with.
+            For input or parameters that cannot be trained with; a neuron that was fitted
+            before stays as it was.
         DivergenceError
             If J explodes; the parameters of the last good step are kept.
+        KeyboardInterrupt
+            On Ctrl-C; the best parameters so far are kept, if there are any, with
+            `termination_.reason` "interrupted".
 
         Warns
         -----
         ConvergenceWarning
-            If training stopped before it was done.
+            If training stopped before it converged.
         """
-        seed = self._draw_seed()
-        optimizer = self._make_optimizer(seed)
-        X, target, weight, strata = self._validate_rows(X, y, sample_weight)
-        theta = self._initial_theta(X.shape[1], 1 if target.ndim == 1 else target.shape[1])
-        n_starts = 1 if isinstance(optimizer, UpdateRule) else self.n_starts
-        n_runs = 1 if n_starts == 1 else 2  # the second goes on from a lower start
-        notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
-
-        validation = None
-        if X_val is not None or y_val is not None:
-            validation = self._validate_held_out(X_val, y_val)
-        elif self.early_stopping:
-            mask = held_out(X, strata, weight, self.validation_fraction, seed)
-            parts = [
-                (X[m], target[m], None if weight is None else weight[m]) for m in (mask, ~mask)
-            ]
-            validation, (X, target, weight) = self._objective(*parts[0]), parts[1]
-
-        def after_iteration(theta: Array, history: History) -> bool:
-            iteration = len(history.cost) - 1
-            if self.verbose and iteration % self.verbose == 0:
-                cost, slope = history.cost[-1].mean(), history.gradient_max[-1].max()
-                print(f"iteration {iteration:5d}   J {cost:.8f}   largest slope {slope:.2e}")
-            return notifier.iteration(lambda: self._parameters(theta, X.dtype))
-
-        result = solve(
-            self._objective(X, target, weight),
-            optimizer,
-            theta,
-            n_starts=n_starts,
-            seed=seed,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            validation=validation,
-            patience=self.n_iter_no_change if self.early_stopping else None,
-            callback=after_iteration,
-        )
-        self._store(result, X.dtype)
-        notifier.end(lambda: self._parameters(result.theta, X.dtype))
+        started = perf_counter()
+        with unchanged_on_error(self):
+            seed = self._draw_seed()
+            optimizer = self._make_optimizer(seed)
+            data = prepare(self, X, y, sample_weight, reset=True)
+            self.classes_ = data.classes
+            theta = self._initial_theta(data)
+            validation = None
+            if X_val is not None or y_val is not None:
+                validation = self._validation_objective(X_val, y_val)
+            elif self.early_stopping:
+                data, validation = self._split(data, seed)
+            is_rule = optimizer is not None and optimizer.is_update_rule
+            n_starts = 1 if is_rule else self.n_starts
+            n_runs = 1 if n_starts == 1 else 2
+            notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
+            history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
+            try:
+                result = solve(
+                    data.objective(self.alpha, self.fit_intercept),
+                    optimizer,
+                    theta,
+                    n_starts=n_starts,
+                    seed=seed,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    validation=validation,
+                    patience=self.n_iter_no_change if self.early_stopping else None,
+                    callback=self._after_iteration(notifier, data.dtype),
+                    history=history,
+                )
+            except TrainingInterrupted as stop:
+                result, was_interrupted = stop.result, True
+            self._store(result, data.dtype, started)
+            notifier.end(lambda: unpack(result.theta, data.dtype))
+        if was_interrupted:
+            raise KeyboardInterrupt
         self._report()
         return self
 
@@ -312,133 +346,160 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 "class_weight must be a dict or None for partial_fit, which never sees all rows, "
                 "got 'balanced'; give the weights of the classes"
             )
-        if is_first := not hasattr(self, "coef_"):
-            self.__dict__.pop("classes_", None)  # a first call that failed leaves nothing behind
-        _check_partial_fit_first_call(self, classes)
-        X, target, weight, _ = self._validate_rows(
-            X, y, sample_weight, reset=is_first, in_parts=True
-        )
-        n_neurons = 1 if target.ndim == 1 else target.shape[1]
-        rule: Any = self._make_optimizer(self._draw_seed())
-        objective = self._objective(X, target, weight)
-        theta = self._initial_theta(X.shape[1], n_neurons, go_on=not is_first)
-        state = rule.init(objective, theta)
-        before, given, kept = getattr(self, "_rule_state", None) or ("", None, {})
-        costs: Any = [state.J.mean()]
-        slopes: Any = [np.abs(state.gradient).max()]
-        if before == self.optimizer:
-            fresh = {} if given == self.learning_rate else {"rate": state.rate}
-            state = replace(state, **{**kept, **fresh})
-            costs, slopes = self._history["cost"], self._history["gradient_max"]
-        else:  # what a fit told of its end no longer holds
+        with unchanged_on_error(self):
+            if is_first := not hasattr(self, "coef_"):
+                self.__dict__.pop("classes_", None)
+            _check_partial_fit_first_call(self, classes)
+            data = prepare(self, X, y, sample_weight, classes=self.classes_, reset=is_first)
+            rule: Any = self._make_optimizer(self._draw_seed())
+            objective = data.objective(self.alpha, self.fit_intercept)
+            theta = self._initial_theta(data, go_on=not is_first)
+            state = None
+            if (kept := getattr(self, "_rule_state", None)) and type(kept[0]) is type(rule):
+                state = kept[1]
+                if kept[0].learning_rate != rule.learning_rate:
+                    state = replace(state, rate=rule.initial_rate(objective, data.n_neurons))
+            result = train(objective, rule, theta, max_iter=1, tol=-1.0, previous=state)
+            self._store_part(result, rule, is_new=state is None, dtype=data.dtype)
+        return self
+
+    def _store_part(self, result: Result, rule: UpdateRule, *, is_new: bool, dtype: Any) -> None:
+        end = result.terminations[0]
+        if any(end.reason == "diverged" for end in result.terminations):
+            raise DivergenceError(
+                f"training with learning_rate={self.learning_rate!r} diverged: {end.message}; "
+                "choose a smaller learning_rate, or 'auto'"
+            )
+        records = result.history.records
+        costs = [record.cost.mean() for record in records]
+        gradients = [record.gradient_max.max() for record in records]
+        if is_new:  # what a fit says of its end no longer holds
             for name in ("termination_", "terminations_", "validation_curve_"):
                 self.__dict__.pop(name, None)
-        limit = state.J + 1  # as in fit
-        with np.errstate(over="ignore", invalid="ignore"):
-            state = rule.step(objective, state)
-        if not (state.J <= limit).all():
-            raise DivergenceError(
-                f"training with learning_rate={self.learning_rate!r} diverged: J went to "
-                f"{state.J.max():.3g}; choose a smaller learning_rate, or 'auto'"
-            )
-        kept = {name: getattr(state, name) for name in ("rate", "memory", "n_steps")}
-        self._rule_state = (self.optimizer, self.learning_rate, kept)
-        self.__dict__.update(self._parameters(state.theta, X.dtype), n_iter_=state.n_steps)
-        self.loss_curve_ = np.append(costs, state.J.mean())
+        else:
+            costs = [*self._history["cost"], costs[-1]]
+            gradients = [*self._history["gradient_max"], gradients[-1]]
+        assert isinstance(result.state, RuleState)
+        self._rule_state = rule, result.state
+        self._set(**unpack(result.theta, dtype), n_iter_=result.state.n_steps)
+        self.loss_curve_ = np.array(costs)
         self._history = {
-            "iteration": np.arange(len(self.loss_curve_)),
+            "iteration": np.arange(len(costs)),
             "cost": self.loss_curve_,
-            "gradient_max": np.append(slopes, np.abs(state.gradient).max()),
+            "gradient_max": np.array(gradients),
         }
-        return self
 
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _make_optimizer(self, seed: int) -> Optimizer:
-        kind = OPTIMIZERS[self.optimizer]
-        if issubclass(kind, UpdateRule):
+    def _make_optimizer(self, seed: int) -> Optimizer | None:
+        """The optimizer, with its parameters; None for "auto"."""
+        given = self.optimizer
+        name = given if isinstance(given, str) else type(given).__name__
+        kind = OPTIMIZERS.get(given) if isinstance(given, str) else None
+        if kind is not None and issubclass(kind, UpdateRule):
             return kind(learning_rate=self.learning_rate, batch_size=self.batch_size, seed=seed)
-        for name, unused in (("learning_rate", "auto"), ("batch_size", None)):
-            if getattr(self, name) != unused:
-                raise ValueError(
-                    f"{name} must be {unused!r} with optimizer={self.optimizer!r}, which does not "
-                    f"use it, got {getattr(self, name)!r}; choose an update rule, such as 'adam'"
+        for parameter, unused in (("learning_rate", "auto"), ("batch_size", None)):
+            if getattr(self, parameter) != unused:
+                remedy = (
+                    f"set it on the optimizer, {name}({parameter}=...)"
+                    if isinstance(given, UpdateRule)
+                    else "choose an update rule, such as 'adam'"
                 )
-        return kind(seed=seed) if self.optimizer == "auto" else kind()
+                raise ValueError(
+                    f"{parameter} must be {unused!r} with optimizer={given!r}, which does not "
+                    f"use it, got {getattr(self, parameter)!r}; {remedy}"
+                )
+        if isinstance(given, UpdateRule) and given.seed is None:
+            return replace(given, seed=seed)
+        if isinstance(given, Optimizer):
+            return replace(given)
+        return None if kind is None else kind()
 
-    def _validate_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True, in_parts: bool = False
-    ) -> tuple[Any, Array, Array | None, Array]:
-        """X, targets, weights and strata; sets `classes_`, unless they come in parts."""
-        X, y = self._validate(X, y, reset)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        known = self.classes_ if in_parts else None
-        encode = from_probabilities if is_soft(y) else from_labels
-        targets = encode(y, weight, self.class_weight, X.dtype, known)
-        self.classes_ = targets.classes
-        return X, targets.values, targets.weight, targets.strata
-
-    def _initial_theta(self, n_features: int, n_neurons: int, go_on: bool = False) -> Array:
-        shape = (n_features + 1, n_neurons)
+    def _initial_theta(self, data: Data, go_on: bool = False) -> Array:
+        shape = (data.rows.n_features + 1, data.n_neurons)
         if (go_on or self.warm_start) and hasattr(self, "coef_"):
-            theta = np.vstack([self.coef_.T, self.intercept_])
+            theta = pack(self)
             if theta.shape == shape:
-                return given_start(theta, shape, self.fit_intercept)
-        return given_start(self.init, shape, self.fit_intercept)
+                return initial_theta(theta, shape, self.fit_intercept)
+        return initial_theta(self.init, shape, self.fit_intercept)
 
-    def _objective(self, X: Any, target: Array, weight: Array | None) -> Objective:
-        return Objective(ArrayRows(X, target, weight), self.alpha, self.fit_intercept)
-
-    def _validate_held_out(self, X_val: Any, y_val: Any) -> Objective:
+    def _validation_objective(self, X_val: Any, y_val: Any) -> Objective:
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together, got only one of them")
-        X_val, y_val = self._validate(X_val, y_val, reset=False)
-        encode = from_probabilities if is_soft(y_val) else from_labels
         try:
-            targets = encode(y_val, None, None, X_val.dtype, self.classes_)
+            data = prepare(self, X_val, y_val, None, classes=self.classes_, class_weight=None)
         except ValueError as error:
-            raise ValueError(f"y_val: {error}") from error
-        return self._objective(X_val, targets.values, None)
+            raise ValueError(f"X_val, y_val: {error}") from error
+        return data.objective(0.0, self.fit_intercept)
 
-    def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """X and y by scikit-learn's rules; soft labels as they come."""
-        kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
-        if not is_soft(y):
-            return validate_data(self, X, y, reset=reset, **kinds)
-        X = validate_data(self, X, reset=reset, **kinds)
-        check_consistent_length(X, y)
-        return X, y
+    def _split(self, data: Data, seed: int) -> tuple[Data, Objective]:
+        """The rows to train on, and J over those held out for early stopping."""
+        if data.targets is None:
+            raise ValueError(
+                "early_stopping needs X_val and y_val where X is a source of rows; give them"
+            )
+        targets = data.targets
+        mask = held_out(data.X, targets.strata, targets.weight, self.validation_fraction, seed)
+        validation = data.part(mask).objective(0.0, self.fit_intercept)
+        return data.part(~mask), validation
 
-    def _parameters(self, theta: Array, dtype: Any) -> dict[str, Array]:
-        """From θ to scikit-learn's names."""
-        return {"coef_": theta[:-1].T.astype(dtype), "intercept_": theta[-1].astype(dtype)}
+    def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
+        """What to do after every iteration: print, and call the callbacks."""
 
-    def _store(self, result: Result, dtype: Any) -> None:
-        self.__dict__.update(self._parameters(result.theta, dtype))
-        history = result.history
-        self.terminations_: list[Termination] = result.terminations
+        def call(theta: Array, history: History) -> bool:
+            if self.verbose and history.n_iter % self.verbose == 0:
+                last = history.records[-1]
+                cost, gradient = last.cost.mean(), last.gradient_max.max()
+                print(f"iteration {history.n_iter:5d}   J {cost:.8f}   gradient {gradient:.2e}")
+            return notifier.iteration(lambda: unpack(theta, dtype))
+
+        return call
+
+    def _store(self, result: Result, dtype: Any, started: float) -> None:
+        self._set(**unpack(result.theta, dtype))
+        records = result.history.records
+        seconds = perf_counter() - started
+        self.terminations_: list[Termination] = [
+            replace(end, seconds=seconds) for end in result.terminations
+        ]
         self.termination_: Termination = max(
-            result.terminations,
+            self.terminations_,
             key=lambda end: (end.reason == "diverged", not end.converged, end.n_iter),
         )
-        self.n_iter_ = max(end.n_iter for end in result.terminations)
-        self.loss_curve_ = np.mean(history.cost, axis=1)
+        self.n_iter_ = result.history.n_iter
+        self.optimizer_ = next(
+            (name for name, kind in OPTIMIZERS.items() if isinstance(result.optimizer, kind)),
+            type(result.optimizer).__name__,
+        )
+        self.loss_curve_ = np.array([record.cost.mean() for record in records])
+        before = result.history.started - started
         self._history: dict[str, Array] = {
-            "iteration": np.arange(len(history.cost)),
+            "iteration": np.arange(len(records)),
             "cost": self.loss_curve_,
-            "gradient_max": np.max(history.gradient_max, axis=1),
+            "gradient_max": np.array([record.gradient_max.max() for record in records]),
         }
         self.validation_curve_ = None
-        if history.validation_cost:
-            self.validation_curve_ = np.mean(history.validation_cost, axis=1)
+        if records[-1].validation_cost is not None:
+            costs: list[Any] = [record.validation_cost for record in records]
+            self.validation_curve_ = np.mean(costs, axis=1)
             self._history["validation_cost"] = self.validation_curve_
-        self._history["seconds"] = np.array(history.seconds)
+        if self._keeps_parameters:
+            thetas: list[Any] = [record.theta for record in records]
+            self._parameter_history = np.stack(thetas, axis=-1)
+        self._history["seconds"] = np.array([before + record.seconds for record in records])
+        if result.history.n_runs > 1:
+            self._history["run"] = np.array([record.run for record in records])
+            n_rows = np.array([record.n_rows for record in records])
+            if n_rows.min() < n_rows.max():
+                self._history["n_rows"] = n_rows
         self._rule_state = None
+
+    def _set(self, **attributes: Any) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, value)
 
     def _report(self) -> None:
         """The one warning, or the error, for training that did not end well."""
@@ -455,7 +516,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 label = self.classes_.tolist()[ends.index(termination)]
                 which = f" for {n_unfinished} of {len(ends)} classes, longest for {label!r}"
             warnings.warn(
-                f"LogisticNeuron stopped ({termination.reason}){which}: {termination.message}",
+                f"{type(self).__name__} stopped ({termination.reason}){which}: "
+                f"{termination.message}",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -1,52 +1,59 @@
 """`LogisticNeuronCV`: a neuron with the penalty that does best on rows held out.
 
-All penalties and folds (and classes) are the columns of one bank: the rows are read for
-all of them at once, none is copied for a fold, and what the rows of one tell about the
-curvature serves them all.
+All penalties and folds (and classes) are trained as one bank of neurons: the rows are read
+for all of them at once, none is copied for a fold, and what the rows of one tell about the
+curvature serves all.
 """
 
-from functools import cached_property
+import warnings
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.base import _fit_context
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from trainer.core.objective import Objective
-from trainer.core.rows import ArrayRows
+from trainer.core.parallel import session
 from trainer.core.solve import solve
-from trainer.core.training import train
+from trainer.core.training import History, TrainingInterrupted, train
 from trainer.estimators.callbacks import FitNotifier
-from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.data import Data, prepare
+from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
+from trainer.estimators.parameters import unpack
 from trainer.estimators.targets import is_soft
-from trainer.optimizers.auto import LARGEST_BANK, Auto
-from trainer.optimizers.lbfgs import LBFGS, inverse_made_definite, inverse_of_definite
+from trainer.optimizers import LBFGS, Optimizer
+from trainer.optimizers.auto import MAX_BANK_SIZE
+from trainer.optimizers.lbfgs import PreconditionedLBFGS
+from trainer.optimizers.preconditioner import inverse_hessians
 
 Array = npt.NDArray[Any]
 
-SMALLEST, LARGEST = 1e-6, 1.0
-"""Ends of the grid of penalties."""
+SMALLEST_ALPHA, LARGEST_ALPHA = 1e-6, 1.0
+"""Ends of the default grid of penalties."""
 
-FEWEST_ROWS = 4_000
-"""Of a larger set so many rows give the first minimum and the curvature; more for many columns."""
+MIN_SAMPLE_ROWS = 4_000
+"""On larger data, the first minimum and the curvature are estimated on this many rows, or on 50
+times the number of parameters if that is more."""
 
-REFRESHED_AFTER = 6
-"""Iterations after which it is measured anew."""
+REFRESH_AFTER = 6
+"""Iterations after which the preconditioner of a neuron that has not converged is renewed."""
 
 
 class LogisticNeuronCV(LogisticNeuron):
     """LogisticNeuron with its penalty alpha chosen by cross-validation.
 
     Every penalty is trained on every fold's training rows, and the one with the best mean
-    score on the rows held out wins; of equals, the largest. The final neuron is trained
-    on all rows. Where a penalty is so weak that J has several minima, the one is taken that
-    continues the middle penalty's.
+    score on the rows held out wins; of equal ones, the largest. The final neuron is trained
+    on all rows. Where a penalty is so weak that J has several minima, the neuron takes the one
+    that continues the minimum at the middle penalty.
 
     Parameters
     ----------
@@ -145,13 +152,15 @@ class LogisticNeuronCV(LogisticNeuron):
         return self.alpha_
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Choose the penalty and train the neuron.
 
         Parameters
         ----------
         X, y, sample_weight : array-like
-            As in `LogisticNeuron.fit`; the weights count in training and in the scores.
+            As in `LogisticNeuron.fit`; the weights count in training and in the scores. For a
+            source of rows, `cv` must be an integer or None (rows are assigned to folds at
+            random), and the scores are Brier scores.
 
         Returns
         -------
@@ -165,161 +174,265 @@ class LogisticNeuronCV(LogisticNeuron):
         Warns
         -----
         ConvergenceWarning
-            If the final neuron's training stopped before it was done.
+            If the final neuron's training stopped before it converged.
         """
-        seed = self._draw_seed()
-        alphas = self._penalties()
-        given = y
-        X, target, weight, _ = self._validate_rows(X, y, sample_weight)
-        soft = is_soft(given)
-        y = target if soft else np.asarray(given).ravel()
-        notifier = FitNotifier(self, self.max_iter, X, given, sample_weight)
-        splits = list(check_cv(self.cv, y, classifier=not soft).split(X, y))
-        self._check_folds(splits, target, weight, soft)
+        started = perf_counter()
+        with unchanged_on_error(self), session():
+            seed = self._draw_seed()
+            alphas = self._penalties()
+            data = prepare(self, X, y, sample_weight, reset=True)
+            self.classes_ = data.classes
+            scored = data
+            if self.class_weight is not None:  # class weights count in training alone
+                scored = prepare(self, X, y, sample_weight, classes=data.classes, class_weight=None)
+            folds = self._folds(data, y, seed)
+            notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
 
-        bank = _Bank(X, target, weight, alphas, splits, self.fit_intercept)
-        with ArrayRows(X, target).at_work(len(alphas) * len(splits) * bank.n_neurons):
+            bank = _Bank(data, alphas, folds, self.fit_intercept)
             bank.train(self.n_starts, seed, self.max_iter, self.tol)
-        if self.scoring == "neg_brier_score" and bank.n_neurons == 1:
-            self.scores_ = -bank.costs_held_out(sample_weight)
-        else:
-            self.scores_ = self._scores(bank, X, y, sample_weight)
-        mean = self.scores_.mean(axis=0)
-        best = int(len(mean) - 1 - mean[::-1].argmax())  # of equals, the largest penalty
-        self.alphas_, self.alpha_ = alphas, float(alphas[best])
-        self.cv_results_ = _results(alphas, self.scores_)
-        self.coefs_paths_ = bank.theta.transpose(2, 1, 3, 0).copy()
+            if self.scoring == "neg_brier_score" and bank.n_neurons == 1:
+                self.scores_ = -bank.costs_held_out(scored)
+            else:
+                self.scores_ = self._scores(bank, data, y, sample_weight)
+            mean = np.nanmean(self.scores_, axis=0)
+            best = int(len(mean) - 1 - mean[::-1].argmax())  # of equals, the largest penalty
+            self.alphas_, self.alpha_ = alphas, float(alphas[best])
+            self.cv_results_ = _results(alphas, self.scores_)
+            self.coefs_paths_ = bank.theta.transpose(2, 1, 3, 0).copy()
 
-        result = solve(
-            Objective(ArrayRows(X, target, weight), self.alpha_, self.fit_intercept),
-            bank.optimizers[best],
-            bank.path[:, best],
-            n_starts=1,
-            seed=seed,
-            callback=lambda theta, history: notifier.iteration(
-                lambda: self._parameters(theta, X.dtype)
-            ),
-            max_iter=self.max_iter,
-            tol=self.tol,
-        )
-        self._store(result, X.dtype)
-        notifier.end(lambda: self._parameters(result.theta, X.dtype))
+            def after_iteration(theta: Array, history: History) -> bool:
+                return notifier.iteration(lambda: unpack(theta, data.dtype))
+
+            try:
+                result = solve(
+                    data.objective(self.alpha_, self.fit_intercept),
+                    bank.optimizer(best),
+                    bank.path[:, best],
+                    n_starts=1,
+                    seed=seed,
+                    max_iter=self.max_iter,
+                    tol=self.tol,
+                    callback=after_iteration,
+                )
+            except TrainingInterrupted:
+                raise KeyboardInterrupt from None
+            self._store(result, data.dtype, started)
+            notifier.end(lambda: unpack(result.theta, data.dtype))
         self._report()
         return self
 
-    def _penalties(self) -> Array:
-        if isinstance(self.alphas, Integral):
-            return np.geomspace(SMALLEST, LARGEST, int(self.alphas))
-        alphas = np.unique(np.asarray(self.alphas, dtype=np.float64))
-        if not alphas.size or not (np.isfinite(alphas) & (alphas >= 0)).all():
-            raise ValueError(f"alphas must be numbers >= 0, at least one, got {self.alphas!r}")
-        return alphas
-
-    def _check_folds(self, splits: Any, target: Array, weight: Array | None, soft: bool) -> None:
-        columns = target.reshape(len(target), -1)
-        for i, (rows, _) in enumerate(splits):
-            counted = rows if weight is None else rows[weight[rows] > 0]
-            ends = columns[counted].min(axis=0, initial=1), columns[counted].max(axis=0, initial=0)
+    def _folds(self, data: Data, y: Any, seed: int) -> "_Folds":
+        """How the rows are split; every fold trains on all classes and holds out some weight."""
+        n_rows = data.rows.n_rows
+        if data.targets is None:
+            if not (self.cv is None or isinstance(self.cv, Integral)):
+                raise ValueError(
+                    f"cv must be an integer or None where X is a source of rows, got {self.cv!r}"
+                )
+            n_folds = 5 if self.cv is None else int(self.cv)
+            numbers = np.random.default_rng(seed).permutation(n_rows) % n_folds
+            dtype = np.int16 if n_folds < 2**15 else np.int64
+            return _Folds(None, numbers.astype(dtype), n_folds, data.dtype)
+        soft = is_soft(y)
+        labels = data.targets.values if soft else np.asarray(y).ravel()
+        splits = [
+            (_positions(rows, n_rows), _positions(held_out, n_rows))
+            for rows, held_out in check_cv(self.cv, labels, classifier=not soft).split(
+                data.X, labels
+            )
+        ]
+        if not splits:
+            raise ValueError(f"cv must give at least one split, got none from {self.cv!r}")
+        targets, weight = data.targets.values.reshape(n_rows, -1), data.targets.weight
+        for i, (rows, held_out) in enumerate(splits):
+            if weight is not None:
+                rows, held_out = rows[weight[rows] > 0], held_out[weight[held_out] > 0]
+            ends = targets[rows].min(axis=0, initial=1), targets[rows].max(axis=0, initial=0)
             if not soft and (ends[0] == ends[1]).any():
                 raise ValueError(
                     f"each fold must train on rows of every class, got a class without any in "
                     f"fold {i}; use fewer folds (cv), or drop the class"
                 )
+            if not len(held_out):
+                raise ValueError(
+                    f"each fold must hold out rows with weight, got none in fold {i}; use fewer "
+                    "folds (cv)"
+                )
+        return _Folds(splits, np.empty(0), len(splits), data.dtype)
 
-    def _scores(self, bank: "_Bank", X: Any, y: Array, sample_weight: Any) -> Array:
-        """Any scorer's, which asks a neuron for its answers to a fold's rows held out."""
+    def _penalties(self) -> Array:
+        if isinstance(self.alphas, Integral):
+            return np.geomspace(SMALLEST_ALPHA, LARGEST_ALPHA, int(self.alphas))
+        alphas = np.unique(np.asarray(self.alphas, dtype=np.float64))
+        if not alphas.size or not (np.isfinite(alphas) & (alphas >= 0)).all():
+            raise ValueError(f"alphas must be numbers >= 0, at least one, got {self.alphas!r}")
+        return alphas
+
+    def _scores(self, bank: "_Bank", data: Data, y: Any, sample_weight: Any) -> Array:
+        """Scores of any scorer, which gets a neuron and a fold's rows held out."""
+        if data.targets is None:
+            raise ValueError(
+                "scoring must be 'neg_brier_score', for two classes, where X is a source of "
+                f"rows, got {self.scoring!r} for {len(data.classes)} classes"
+            )
+        if is_soft(y):
+            return _soft_scores(bank, data, self.scoring)
         scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        y = np.asarray(y).ravel()
         scores = np.empty(bank.theta.shape[2:0:-1])
         neuron = LogisticNeuron()
-        neuron.classes_, neuron.n_features_in_ = self.classes_, X.shape[1]
-        for f, (_, held_out) in enumerate(bank.splits):
-            rows, labels = _safe_indexing(X, held_out), y[held_out]
+        neuron.classes_, neuron.n_features_in_ = self.classes_, data.X.shape[1]
+        for f, (_, held_out) in enumerate(bank.folds.splits or ()):
+            rows, labels = _safe_indexing(data.X, held_out), y[held_out]
             weights = {}
             if sample_weight is not None:
-                weights["sample_weight"] = np.asarray(sample_weight)[held_out]
+                weights["sample_weight"] = data.weight[held_out]  # type: ignore[index]
             for a in range(len(bank.alphas)):
-                neuron.coef_, neuron.intercept_ = bank.theta[:-1, a, f].T, bank.theta[-1, a, f]
+                neuron._set(**unpack(bank.theta[:, a, f], np.float64))
                 scores[f, a] = scorer(neuron, rows, labels, **weights)
+        undefined = np.isnan(scores).all(axis=1)
+        if undefined.all() or np.isnan(scores[~undefined]).any():
+            raise ValueError(
+                f"scoring={self.scoring!r} must give a number on the rows held out of a fold, got "
+                "NaN; choose another scoring, or folds with rows of every class (cv)"
+            )
+        if undefined.any():
+            warnings.warn(
+                f"scoring={self.scoring!r} is not defined on the rows held out of folds "
+                f"{np.flatnonzero(undefined).tolist()}, which do not count in the choice",
+                UndefinedMetricWarning,
+                stacklevel=4,
+            )
         return scores
 
 
-class _Bank:
-    """All penalties on each fold's rows: theta (d + 1, n_alphas, n_folds, n_neurons)."""
+class _Folds(NamedTuple):
+    """How rows are split: by positions (training, held out), or by a fold number a row."""
 
-    def __init__(
-        self, X: Any, target: Array, weight: Array | None, alphas: Array, splits: Any,
-        fit_intercept: bool,
-    ) -> None:  # fmt: skip
-        self.X, self.target, self.weight, self.alphas, self.splits = (
-            X, target, weight, alphas, splits,
-        )  # fmt: skip
-        self.n_neurons = 1 if target.ndim == 1 else target.shape[1]
-        self.fit_intercept = fit_intercept
+    splits: list[tuple[Array, Array]] | None
+    numbers: Array
+    n_folds: int
+    dtype: Any
+
+    def factors(self, n_rows: int, training: bool) -> Any:
+        """How often each row counts in each fold's part, (n_rows, n_folds)."""
+        if self.splits is None:
+            return _FactorsByNumber(self.numbers, self.n_folds, self.dtype, training)
+        factors = np.zeros((n_rows, self.n_folds), dtype=self.dtype, order="F")
+        for fold, split in enumerate(self.splits):
+            factors[:, fold] = np.bincount(split[0 if training else 1], minlength=n_rows)
+        return factors
+
+
+class _FactorsByNumber(NamedTuple):
+    """The same for fold numbers, made for the rows that are asked for."""
+
+    numbers: Array
+    n_folds: int
+    dtype: Any
+    training: bool
+
+    def __getitem__(self, rows: Any) -> Array:  # type: ignore[override]
+        held_out = self.numbers[rows, np.newaxis] == np.arange(self.n_folds)
+        return np.asfortranarray(held_out ^ self.training, dtype=self.dtype)
+
+
+def _positions(rows: Any, n_rows: int) -> Array:
+    """Positions of rows that are given as positions, a list or a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool and len(rows) == n_rows else rows
+
+
+def _soft_scores(bank: "_Bank", data: Data, scoring: Any) -> Array:
+    """Negative Brier scores Σ_k (P_k - p_k)² (n_folds, n_alphas) for soft labels."""
+    if scoring != "neg_brier_score":
+        raise ValueError(f"scoring must be 'neg_brier_score' for soft labels, got {scoring!r}")
+    assert data.targets is not None
+    scores = np.empty(bank.theta.shape[2:0:-1])
+    neuron = LogisticNeuron()
+    neuron.classes_, neuron.n_features_in_ = data.classes, data.X.shape[1]
+    for f, (_, held_out) in enumerate(bank.folds.splits or ()):
+        weight = None if data.weight is None else data.weight[held_out]
+        for a in range(len(bank.alphas)):
+            neuron._set(**unpack(bank.theta[:, a, f], np.float64))
+            p = neuron.predict_proba(_safe_indexing(data.X, held_out))
+            squares = ((data.targets.values[held_out] - p) ** 2).sum(axis=1)
+            scores[f, a] = -np.average(squares, weights=weight)
+    return scores
+
+
+class _Bank:
+    """All penalties on each fold's rows.
+
+    After `train`, `theta` (d + 1, n_alphas, n_folds, n_neurons) holds the minima on the folds
+    and `path` (d + 1, n_alphas, n_neurons) a start for each penalty on all rows.
+    """
+
+    def __init__(self, data: Data, alphas: Array, folds: _Folds, fit_intercept: bool) -> None:
+        self.data, self.alphas, self.folds = data, alphas, folds
+        self.n_neurons, self.fit_intercept = data.n_neurons, fit_intercept
+        self.path: Array = np.empty(0)
+        self.theta: Array = np.empty(0)
+        self.inverses: Array | None = None
 
     def train(self, n_starts: int, seed: int, max_iter: int, tol: float) -> None:
-        """First `path` (d + 1, n_alphas, n_neurons), on a sample of many rows, then `theta`.
-
-        The path's minima and curvature are where the folds begin, and the final neuron.
-        """
-        X, target, weight = self.X, self.target, self.weight
-        size, A, F, C = X.shape[1] + 1, len(self.alphas), len(self.splits), self.n_neurons
-        rows = ArrayRows(X, target, weight)
+        """First the path over all penalties, on a sample of many rows, then all folds."""
+        size = self.data.rows.n_features + 1
+        A, F, C = len(self.alphas), self.folds.n_folds, self.n_neurons
         middle = float(self.alphas[A // 2])
-        sample = _sampled(Objective(rows, middle, self.fit_intercept), seed)
+        sample = _sampled(self.data.objective(middle, self.fit_intercept), seed)
         first = solve(
-            sample, Auto(seed=seed), np.zeros((size, C)),
+            sample, None, np.zeros((size, C)),
             n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip
 
         # the data's part of the curvature is measured at one penalty for all, then for every two
         every, one = np.arange(A * C), np.tile(np.arange(C), A)
         two = every // (2 * C) * 2 * C + one
-        path = Objective(sample.rows.columns(one), np.repeat(self.alphas, C), self.fit_intercept)
+        path = Objective(
+            sample.rows.select(one), np.repeat(self.alphas, C), self.fit_intercept, sample.loss
+        )
         curvature, theta = _Curvature(path, F, seed), np.tile(first, A)
         inverses = curvature.inverses(every, theta, measured=one)
         theta = _descend(path, theta, curvature, inverses, max_iter, 100 * tol)
         self.path = theta.reshape(size, A, C)
-        inverses = curvature.inverses(every, theta, measured=two)
-        self.optimizers: list[Any] = [Auto(seed=seed)] * A
-        if inverses is not None:
-            self.optimizers = [LBFGS(inverse=inverses[..., k * C : (k + 1) * C]) for k in range(A)]
+        self.inverses = inverses = curvature.inverses(every, theta, measured=two)
 
         shape = (A, F, C)
         a, _, c = (index.ravel() for index in np.indices(shape))
-        folds = self._objective_of_folds(shape, weight, training=True)
+        objective = self._objective_of_folds(shape, self.data, training=True)
         theta = _descend(
-            folds,
+            objective,
             theta[:, a * C + c],
-            _Curvature(folds, 1, seed),
+            _Curvature(objective, 1, seed),
             None if inverses is None else inverses.T[a * C + c].T,
             max_iter,
             tol,
         )
         self.theta = theta.reshape(size, *shape)
-        if path.rows.n_rows < rows.n_rows:  # then the folds together know more than the sample
+        if path.n_rows < self.data.rows.n_rows:  # the folds together know more than the sample
             self.path = self.theta.mean(axis=2)
 
-    def costs_held_out(self, sample_weight: Any) -> Array:
-        """The Brier score (n_folds, n_alphas) of the only neuron on each fold's rows held out."""
+    def optimizer(self, penalty: int) -> Optimizer | None:
+        """L-BFGS with the curvature at one penalty; None, "auto", where there is none."""
+        if self.inverses is None:
+            return None
+        C = self.n_neurons
+        return PreconditionedLBFGS(inverse=self.inverses[..., penalty * C : (penalty + 1) * C])
+
+    def costs_held_out(self, data: Data) -> Array:
+        """Brier scores (n_folds, n_alphas) of the only neuron on each fold's rows held out."""
         shape = self.theta.shape[1:]
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        held_out = self._objective_of_folds(shape, weight, training=False)
+        held_out = self._objective_of_folds(shape, data, training=False)
         return held_out.value(self.theta.reshape(len(self.theta), -1)).reshape(shape)[..., 0].T
 
-    def _objective_of_folds(
-        self, shape: tuple[int, ...], weight: Array | None, training: bool
-    ) -> Objective:
+    def _objective_of_folds(self, shape: tuple[int, ...], data: Data, training: bool) -> Objective:
         """J of each penalty on each fold's rows for training, or the bare J on those held out."""
         a, f, c = (index.ravel() for index in np.indices(shape))
-        members = np.zeros((self.X.shape[0], len(self.splits)), dtype=self.X.dtype, order="F")
-        for fold, split in enumerate(self.splits):
-            members[split[0 if training else 1], fold] = 1
-        if weight is not None:
-            members *= weight[:, np.newaxis]
-        rows = ArrayRows(
-            self.X, self.target, members, y_of=c if self.n_neurons > 1 else None, weight_of=f
-        )
-        return Objective(rows, self.alphas[a] if training else 0.0, self.fit_intercept)
+        factors = self.folds.factors(data.rows.n_rows, training)
+        rows = data.rows.reweighted(factors, f, c if self.n_neurons > 1 else None)
+        alpha = self.alphas[a] if training else 0.0
+        return Objective(rows, alpha, self.fit_intercept, data.loss)
 
 
 class _Curvature:
@@ -329,44 +442,40 @@ class _Curvature:
     """
 
     def __init__(self, objective: Objective, n_times: int, seed: int) -> None:
-        size = objective.rows.n_features + 1
-        self.is_small = size**2 * len(objective.alpha) * n_times <= LARGEST_BANK
+        size = objective.n_parameters
+        self.is_small = size**2 * len(objective.alpha) * n_times <= MAX_BANK_SIZE
         self.objective, self.seed = objective, seed
-
-    @cached_property
-    def sampled(self) -> Objective:
-        """Drawn when it is first asked for: most banks are trained without."""
-        return _sampled(self.objective, self.seed)
+        self.sample: Objective | None = None  # most banks are trained without
 
     def inverses(self, neurons: Array, theta: Array, measured: Array | None = None) -> Array | None:
         """Inverses (d + 1, d + 1, k) of d²J/dθ² of the `neurons` (k,) at their theta (d + 1, k).
 
-        Of neurons that differ by their penalties, the `measured` one's (k,) data serve each.
+        For neurons that differ only in their penalties, the `measured` (k,) neuron serves each.
         """
         if not self.is_small:
             return None
+        if self.sample is None:
+            self.sample = _sampled(self.objective, self.seed)
+        sample = self.sample
         if measured is None:
             measured = neurons
-        looked_at, where = np.unique(measured, return_inverse=True)
-        part = self.sampled.columns(looked_at)
-        places = np.searchsorted(neurons, looked_at)
+        distinct, where = np.unique(measured, return_inverse=True)
+        places = np.searchsorted(neurons, distinct)
+        part = sample.select(distinct)
         hessians = part.value_gradient_hessian(theta[:, places])[2][..., where]
         alpha = self.objective.alpha
         np.einsum("iik->ik", hessians)[:-1] += alpha[neurons] - alpha[measured]
-        inverses = np.empty(hessians.shape, order="F")
-        for k, H in enumerate(np.moveaxis(hessians, -1, 0)):
-            inverse = inverse_of_definite(H)
-            if inverse is None:
-                gram = self.sampled.columns(neurons[[k]]).gram()
-                inverse = inverse_made_definite(H, gram[..., 0])
-            inverses[..., k] = inverse
-        return inverses
+        return inverse_hessians(
+            hessians,
+            lambda k: sample.select(neurons[[k]]).gram()[..., 0],
+            self.objective.loss.min_curvature,
+        )
 
 
 def _sampled(objective: Objective, seed: int) -> Objective:
-    """The cost over a sample of the rows, where they are many."""
-    n_rows = max(FEWEST_ROWS, 50 * (objective.rows.n_features + 1))
-    if objective.rows.n_rows <= n_rows:
+    """The objective over a sample of the rows, where there are many."""
+    n_rows = max(MIN_SAMPLE_ROWS, 50 * objective.n_parameters)
+    if objective.n_rows <= n_rows:
         return objective
     return objective.sample(np.random.default_rng(seed), n_rows)
 
@@ -379,33 +488,33 @@ def _descend(
     max_iter: int,
     tol: float,
 ) -> Array:
-    """Train a bank by preconditioned L-BFGS; who takes long is measured anew on the way."""
+    """Train a bank by preconditioned L-BFGS, renewing the preconditioner of slow neurons."""
     theta, working = theta.copy(), np.arange(theta.shape[1])
     while len(working) and max_iter > 0:
-        n_iter = max_iter if inverses is None else min(REFRESHED_AFTER, max_iter)
-        found = train(
-            objective.columns(working),
-            LBFGS(inverse=inverses),
+        n_iter = max_iter if inverses is None else min(REFRESH_AFTER, max_iter)
+        result = train(
+            objective.select(working),
+            LBFGS() if inverses is None else PreconditionedLBFGS(inverse=inverses),
             theta[:, working],
             max_iter=n_iter,
             tol=tol,
         )
-        theta[:, working] = found.theta
+        theta[:, working] = result.theta
         max_iter -= n_iter
-        working = working[[end.reason == "max_iter" for end in found.terminations]]
+        working = working[[end.reason == "max_iter" for end in result.terminations]]
         if len(working):
             inverses = curvature.inverses(working, theta[:, working])
     return theta
 
 
 def _results(alphas: Array, scores: Array) -> dict[str, Array]:
-    mean = scores.mean(axis=0)
+    mean = np.nanmean(scores, axis=0)
     rank = rankdata(-mean, method="min").astype(np.int32)
     folds = {f"split{f}_test_score": fold for f, fold in enumerate(scores)}
     return {
         "param_alpha": alphas,
         **folds,
         "mean_test_score": mean,
-        "std_test_score": scores.std(axis=0),
+        "std_test_score": np.nanstd(scores, axis=0),
         "rank_test_score": rank,
     }

@@ -9,13 +9,31 @@ from sklearn.utils.validation import check_is_fitted
 Array = npt.NDArray[Any]
 
 
-def given_start(init: Any, shape: tuple[int, int], fit_intercept: bool) -> Array:
-    """θ of a bank from what its user gave: numbers, a fitted linear classifier, or None for rest.
+def pack(model: Any) -> Array:
+    """θ (d + 1, K) of a fitted linear classifier, the biases last, in float64."""
+    coef = np.asarray(model.coef_, dtype=np.float64)
+    return np.vstack([coef.T, np.broadcast_to(model.intercept_, len(coef))])
+
+
+def unpack(theta: Array, dtype: Any) -> dict[str, Array]:
+    """`coef_` (K, d) and `intercept_` (K,) of θ."""
+    return {"coef_": theta[:-1].T.astype(dtype), "intercept_": theta[-1].astype(dtype)}
+
+
+def parameter_names(features: Any, n_features: int) -> list[str]:
+    """The features' names, or x0, x1, ... where they have none, and "intercept"."""
+    if features is None:
+        features = [f"x{j}" for j in range(n_features)]
+    return [*map(str, features), "intercept"]
+
+
+def initial_theta(init: Any, shape: tuple[int, int], fit_intercept: bool) -> Array:
+    """θ of a bank from what the user gave: numbers, a fitted linear classifier, or None for 0.
 
     Parameters
     ----------
     init : array-like, fitted classifier or None
-        Weights and, last, the bias; or what has them as `coef_` and `intercept_`.
+        Weights and, last, the bias; or an estimator with `coef_` and `intercept_`.
     shape : tuple of int
         (d + 1, K).
     fit_intercept : bool
@@ -35,10 +53,10 @@ def given_start(init: Any, shape: tuple[int, int], fit_intercept: bool) -> Array
     size, n_neurons = shape
     if hasattr(init, "decision_function"):
         check_is_fitted(init)
-        theta = np.vstack([init.coef_.T, np.broadcast_to(init.intercept_, len(init.coef_))])
+        theta = pack(init)
     else:
         theta = np.array(init, dtype=np.float64)
-    of_bank = n_neurons == 1 or theta.shape == shape  # of one neuron the numbers' order is plain
+    of_bank = n_neurons == 1 or theta.shape == shape  # one neuron may be given as a vector
     if theta.size != size * n_neurons or not of_bank or not np.isfinite(theta).all():
         for_each = f" for each of {n_neurons} classes" if n_neurons > 1 else ""
         raise ValueError(

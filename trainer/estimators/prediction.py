@@ -1,4 +1,4 @@
-"""What a fitted neuron answers: weighted sums, labels, probabilities, its coefficients' table."""
+"""Predictions of a fitted neuron: weighted sums, labels, probabilities, and its summary."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from trainer.chain_rule import sigmoid
+from trainer.core.loss import sigmoid
 
 Array = npt.NDArray[Any]
 

@@ -11,12 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-    validate_data,
-)
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +27,7 @@ class Targets(NamedTuple):
     weight : array of shape (n,) or None
         Weight of each row, class weights included.
     strata : array of shape (n,)
-        Number of each row's class, to stratify by; soft labels are one stratum.
+        Number of each row's class, to stratify by; soft labels form one stratum.
     """
 
     classes: Array
@@ -172,19 +166,6 @@ def from_probabilities(
     values = values[:, 1] if values.shape[1] == 2 else np.asfortranarray(values)
     strata = np.zeros(len(values), dtype=int)
     return Targets(names, values.astype(dtype), weight, strata)
-
-
-def of_fitted(neuron: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Targets, Array | None]:
-    """X, targets and `sample_weight` of rows for a fitted neuron, by the rules of its `fit`."""
-    X = validate_data(neuron, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-    soft = is_soft(y)
-    y = y if soft else column_or_1d(y)
-    check_consistent_length(X, y)
-    weight = None
-    if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    encode = from_probabilities if soft else from_labels
-    return X, encode(y, weight, neuron.class_weight, X.dtype, neuron.classes_), weight
 
 
 def _soft_class_weight(given: Any, classes: Array, P: Array, weight: Array | None) -> Array:

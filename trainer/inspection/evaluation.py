@@ -1,4 +1,4 @@
-"""How good a classifier's probabilities and labels are, beside models that anyone can have."""
+"""How good a classifier's probabilities and labels are, compared with reference models."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,36 +10,90 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight
 
 Array = npt.NDArray[Any]
 
 
+BAND_POINTS = 500
+"""Points of a consistency band at most: more are not seen, and each holds every draw."""
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """The isotonic reliability curve and its parts of the Brier score, see `reliability_curve`.
+
+    Parameters
+    ----------
+    brier : float
+        Mean of (p - y)².
+    miscalibration : float
+        How much lower the Brier score of the recalibrated forecasts is; 0 if calibrated.
+    discrimination : float
+        How much lower it is than that of the constant forecast; the higher the better.
+    uncertainty : float
+        Variance of y: the Brier score of the constant forecast.
+    prob_pred, prob_true, weight : arrays of shape (n_distinct,)
+        Each distinct forecast in increasing order, its recalibrated value, and the weight of its
+        rows.
+    """
+
+    brier: float
+    miscalibration: float
+    discrimination: float
+    uncertainty: float
+    prob_pred: Array
+    prob_true: Array
+    weight: Array
+
+
+@dataclass(frozen=True)
+class ConsistencyBand:
+    """Where a reliability curve would be if the forecasts were calibrated; `consistency_band`.
+
+    Parameters
+    ----------
+    prob_pred, lower, upper : arrays of shape (n_points,)
+        Forecasts in increasing order, and the ends of the band there.
+    level : float
+        Probability, at each forecast, that a calibrated model's curve is within the band.
+    """
+
+    prob_pred: Array
+    lower: Array
+    upper: Array
+    level: float
+
+
 @dataclass(frozen=True)
 class BrierDecomposition:
-    """The Brier score taken apart, see `brier_decomposition`.
+    """Parts of the Brier score for binned forecasts, see `brier_decomposition`.
 
     Parameters
     ----------
     brier : float
         Mean of (p - y)².
     reliability : float
-        How far the bins' observed shares are from their forecasts: 0 is perfect.
+        Mean squared difference of the bins' observed shares from their forecasts; 0 is perfect.
     resolution : float
-        How far the bins' observed shares are from the share overall: the more the better.
+        Mean squared difference of the bins' observed shares from the overall share; the higher
+        the better.
     uncertainty : float
         Variance of y: the Brier score of the constant forecast.
     within_bins : float
-        What the forecasts' differences within a bin add.
+        What the differences between the forecasts of a bin add.
     edges : array of shape (n_edges,)
-        Where one bin ends and the next begins; a forecast on an edge is in the bin below.
+        Ends of the bins; a forecast on an edge is in the bin below.
     filled : array of shape (n_filled_bins,)
-        The numbers, from 0, of the bins that hold a row.
+        Numbers, from 0, of the bins that hold a row.
     prob_pred, prob_true, weight : arrays of shape (n_filled_bins,)
         Mean forecast, observed share and weight of each of them.
+    n_rows : array of int of shape (n_filled_bins,)
+        Their numbers of rows, not counting those of weight 0.
     """
 
     brier: float
@@ -52,6 +106,160 @@ class BrierDecomposition:
     prob_pred: Array
     prob_true: Array
     weight: Array
+    n_rows: Array
+
+
+def reliability_curve(
+    y_true: npt.ArrayLike,
+    y_prob: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    pos_label: Any = None,
+) -> ReliabilityCurve:
+    """Recalibrate forecasts by isotonic regression and decompose the Brier score (CORP).
+
+    The recalibrated forecasts r are the nondecreasing function of the forecasts p that is closest
+    to the labels y in mean square; there are no bins to choose. With S the Brier score and ȳ the
+    overall share, Brier = miscalibration - discrimination + uncertainty exactly, where::
+
+        miscalibration = S(p) - S(r)   >= 0
+        discrimination = S(ȳ) - S(r)   >= 0
+        uncertainty    = S(ȳ) = ȳ (1 - ȳ)
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels.
+    y_prob : array-like of shape (n_samples,)
+        Forecast probability of `pos_label`, of any classifier.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weight of each row.
+    pos_label : object, optional
+        The label forecast, all others being the negative class; 1 by default where the labels
+        are 0 and 1 or -1 and 1.
+
+    Returns
+    -------
+    ReliabilityCurve
+
+    Raises
+    ------
+    ValueError
+        If a forecast is not between 0 and 1, or `pos_label` is missing or not a label.
+
+    References
+    ----------
+    Dimitriadis, Gneiting and Jordan, "Stable reliability diagrams for probabilistic
+    classifiers", PNAS 118 (2021).
+
+    Examples
+    --------
+    >>> curve = reliability_curve([0, 1, 0, 1, 1], [0.1, 0.3, 0.4, 0.8, 0.9])
+    >>> curve.prob_true.tolist()
+    [0.0, 0.5, 0.5, 1.0, 1.0]
+    >>> parts = (curve.miscalibration, curve.discrimination, curve.uncertainty, curve.brier)
+    >>> [round(part, 3) for part in parts]
+    [0.042, 0.14, 0.24, 0.142]
+    """
+    p, weight, counted = _checked_forecasts(y_prob, sample_weight)
+    y = _binary_labels(y_true, counted, pos_label)
+    prob_pred, group = np.unique(p, return_inverse=True)
+    n, total = np.bincount(group, weight), weight.sum()
+    share = np.bincount(group, weight * y) / n
+    prob_true = isotonic_regression(share, sample_weight=n, y_min=0, y_max=1)
+    mean, recalibrated = float(weight @ y / total), prob_true[group]
+    # S(p) - S(r) row by row, without the cancellation of two sums.
+    gains = (p - recalibrated) * (p + recalibrated - 2 * y)
+    return ReliabilityCurve(
+        brier=float(weight @ (p - y) ** 2 / total),
+        miscalibration=float(weight @ gains / total),
+        discrimination=float(n @ (prob_true - mean) ** 2 / total),
+        uncertainty=mean * (1 - mean),
+        prob_pred=prob_pred,
+        prob_true=prob_true,
+        weight=n,
+    )
+
+
+def consistency_band(
+    y_prob: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    edges: npt.ArrayLike | None = None,
+    level: float = 0.95,
+    n_resamples: int = 500,
+    random_state: Any = None,
+) -> ConsistencyBand:
+    """Simulate where the reliability curve of calibrated forecasts would be.
+
+    Labels are drawn from the forecasts, P(y = 1) = p, with forecasts and weights as they are, and
+    a curve is computed from each draw. A curve outside the band, which holds pointwise, is
+    evidence against calibration. The time is that of `n_resamples` isotonic regressions.
+
+    Parameters
+    ----------
+    y_prob : array-like of shape (n_samples,)
+        Forecast probabilities.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weight of each row.
+    edges : array-like of shape (n_edges,), optional
+        Ends of bins, from 0 to 1, for a band around the observed shares of bins, as
+        `brier_decomposition` has them; None is for the isotonic curve.
+    level : float, default=0.95
+        Share of the draws within the band, at each forecast, or a little more: shares of few
+        rows have few values.
+    n_resamples : int, default=500
+        Draws.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    ConsistencyBand
+        At every distinct forecast, of more than 500 at 500 of them; or at the mean forecast of
+        each filled bin.
+
+    Raises
+    ------
+    ValueError
+        If a forecast is not between 0 and 1, or the level or the number of draws is out of range.
+
+    References
+    ----------
+    Dimitriadis, Gneiting and Jordan, as in `reliability_curve`, for the isotonic curve; Bröcker
+    and Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting 22
+    (2007), for bins. Both draw forecasts too, with replacement.
+
+    Examples
+    --------
+    >>> band = consistency_band([0.1, 0.1, 0.1, 0.9, 0.9, 0.9], random_state=0)
+    >>> band.prob_pred.tolist(), band.lower.round(2).tolist(), band.upper.round(2).tolist()
+    ([0.1, 0.9], [0.0, 0.33], [0.67, 1.0])
+    """
+    p, weight, _ = _checked_forecasts(y_prob, sample_weight)
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}; 0.95 is usual")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be 1 or more, got {n_resamples!r}; 500 is usual")
+    order = np.argsort(p, kind="stable")
+    p, weight = p[order], weight[order]
+    groups = p if edges is None else _bin_numbers(p, np.asarray(edges))[1]
+    _, starts = np.unique(groups, return_index=True)
+    total = np.add.reduceat(weight, starts)
+    at = np.unique(np.linspace(0, len(starts) - 1, min(len(starts), BAND_POINTS)).astype(int))
+    rng = check_random_state(random_state)
+    shares = np.empty((n_resamples, len(at)))
+    for row in shares:
+        drawn = rng.random_sample(len(p)) < p
+        share = np.add.reduceat(weight * drawn, starts) / total
+        if edges is None:
+            share = isotonic_regression(share, sample_weight=total, y_min=0, y_max=1)
+        row[:] = share[at]
+    # Towards the outside, so that the band holds no fewer draws than it says.
+    lower = np.quantile(shares, (1 - level) / 2, axis=0, method="lower")
+    upper = np.quantile(shares, (1 + level) / 2, axis=0, method="higher")
+    prob_pred = np.add.reduceat(weight * p, starts) / total if edges is not None else p[starts]
+    return ConsistencyBand(prob_pred[at], lower, upper, level)
 
 
 def brier_decomposition(
@@ -63,19 +271,19 @@ def brier_decomposition(
     n_bins: int | None = None,
     strategy: str = "uniform",
 ) -> BrierDecomposition:
-    """Take the Brier score apart, over bins k of weight n_k, forecast p_k and observed share y_k.
+    """Decompose the Brier score over bins k of weight n_k, mean forecast p_k, observed share y_k.
 
     Brier = reliability - resolution + uncertainty + within bins, where, N being Σ n_k and
-    ȳ the share overall::
+    ȳ the overall share::
 
         reliability = Σ n_k (p_k - y_k)² / N
         resolution  = Σ n_k (y_k - ȳ)² / N
         uncertainty = ȳ (1 - ȳ)
         within bins = Σ n_k (var_k(p) - 2 cov_k(p, y)) / N
 
-    The first three alone are exact where all forecasts of a bin are one number, or for
-    forecasts that are replaced by their bin's mean; the last is what is between that score and
-    the Brier score of the forecasts as they are. It depends on the bins, as the first two do.
+    The first three sum to the Brier score of the forecasts replaced by their bins' means; the
+    last is the difference from the score of the forecasts themselves. All but the uncertainty
+    depend on the bins; `reliability_curve` needs none.
 
     Parameters
     ----------
@@ -86,7 +294,8 @@ def brier_decomposition(
     sample_weight : array-like of shape (n_samples,), optional
         Weight of each row.
     pos_label : object, optional
-        The label forecast; 1 by default, where the labels are 0 and 1 or -1 and 1.
+        The label forecast, all others being the negative class; 1 by default where the labels
+        are 0 and 1 or -1 and 1.
     n_bins : int, optional
         Bins between 0 and 1; by default 10, or 5 for fewer than 1000 rows.
     strategy : {"uniform", "quantile"}, default="uniform"
@@ -99,13 +308,13 @@ def brier_decomposition(
     Raises
     ------
     ValueError
-        If a forecast is not between 0 and 1, or `pos_label` is not told or not there.
+        If a forecast is not between 0 and 1, or `pos_label` is missing or not a label.
 
     References
     ----------
     Murphy, "A new vector partition of the probability score", Journal of Applied
     Meteorology 12 (1973); Stephenson, Coelho and Jolliffe, "Two extra components in the
-    Brier score decomposition", Weather and Forecasting 23 (2008), on what is within bins.
+    Brier score decomposition", Weather and Forecasting 23 (2008), on the part within bins.
 
     Examples
     --------
@@ -115,7 +324,8 @@ def brier_decomposition(
     >>> parts.uncertainty, round(parts.within_bins, 12)
     (0.25, 0.0)
     """
-    y, p, weight = binary_forecasts(y_true, y_prob, sample_weight, pos_label)
+    p, weight, counted = _checked_forecasts(y_prob, sample_weight)
+    y = _binary_labels(y_true, counted, pos_label)
     n_bins = n_bins or (5 if len(p) < 1000 else 10)
     if n_bins < 1:
         raise ValueError(f"n_bins must be 1 or more, got {n_bins!r}")
@@ -123,12 +333,12 @@ def brier_decomposition(
     if strategy == "uniform":
         edges = fractions
     elif strategy == "quantile":
-        # Weights count as repeated rows here too; equal forecasts can make two edges one.
+        # Weights count as repeated rows; equal forecasts can merge two edges.
         inner = np.quantile(p, fractions[1:-1], weights=weight, method="inverted_cdf")
         edges = np.unique(np.concatenate([[0.0], inner, [1.0]]))
     else:
         raise ValueError(f'strategy must be "uniform" or "quantile", got {strategy!r}')
-    filled, bins = bin_numbers(p, edges)
+    filled, bins = _bin_numbers(p, edges)
 
     def per_bin(values: Array) -> Array:
         return np.bincount(bins, weight * values)
@@ -136,60 +346,66 @@ def brier_decomposition(
     n, total = per_bin(np.ones_like(p)), weight.sum()
     p_k, y_k = per_bin(p) / n, per_bin(y) / n
     mean = float(weight @ y / total)
-    apart = p - p_k[bins]  # of each forecast from its bin's
+    deviation = p - p_k[bins]
     return BrierDecomposition(
         brier=float(weight @ (p - y) ** 2 / total),
         reliability=float(n @ (p_k - y_k) ** 2 / total),
         resolution=float(n @ (y_k - mean) ** 2 / total),
         uncertainty=mean * (1 - mean),
-        within_bins=float(weight @ (apart * (apart - 2 * (y - y_k[bins]))) / total),
+        within_bins=float(weight @ (deviation * (deviation - 2 * (y - y_k[bins]))) / total),
         edges=edges,
         filled=filled,
         prob_pred=p_k,
         prob_true=y_k,
         weight=n,
+        n_rows=np.bincount(bins),
     )
 
 
-def bin_numbers(p: Array, edges: Array) -> tuple[Array, Array]:
-    """The numbers of the bins that hold a forecast, and which of these each forecast is in."""
+def _bin_numbers(p: Array, edges: Array) -> tuple[Array, Array]:
+    """Numbers of the bins that hold a forecast, and the position among them of each forecast's."""
     filled, bins = np.unique(np.searchsorted(edges[1:-1], p), return_inverse=True)
     return filled, bins
 
 
-def binary_forecasts(
-    y_true: Any, y_prob: Any, sample_weight: Any = None, pos_label: Any = None
-) -> tuple[Array, Array, Array]:
-    """Labels as 0.0 and 1.0, forecasts and weights, checked; rows without weight are left out."""
-    labels, p = column_or_1d(y_true), column_or_1d(y_prob).astype(np.float64)
-    check_consistent_length(labels, p, sample_weight)
+def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, Array]:
+    """Forecasts and weights of the rows whose weight is not 0, and which rows these are."""
+    p = column_or_1d(y_prob).astype(np.float64)
+    check_consistent_length(p, sample_weight)
     outside = p[~((p >= 0) & (p <= 1))]
     if len(outside):
         raise ValueError(
             f"y_prob must hold probabilities between 0 and 1, got {outside[0]}; give a column of "
             "predict_proba, not decision_function"
         )
+    weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
+    counted = weight > 0
+    return p[counted], weight[counted], counted
+
+
+def _binary_labels(y_true: Any, counted: Array, pos_label: Any) -> Array:
+    """Labels of the rows counted: 1.0 for `pos_label`, 0.0 for all others."""
+    labels = column_or_1d(y_true)
+    check_consistent_length(labels, counted)
     known = np.unique(labels).tolist()
     usual = set(known) <= {0, 1} or set(known) <= {-1, 1}
     if pos_label is None and usual:
         pos_label = 1
-    if len(known) > 2 or pos_label is None or not (usual or pos_label in known):
+    if pos_label is None or not (usual or pos_label in known):
         raise ValueError(
-            "y_true must hold two labels, and pos_label be the one that y_prob is the "
-            f"probability of, got labels {known} and pos_label={pos_label!r}; name it"
+            "pos_label must be the label in y_true that y_prob is the probability of, got "
+            f"labels {known} and pos_label={pos_label!r}; name one"
         )
-    weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
-    counted = weight > 0
-    return (labels == pos_label).astype(np.float64)[counted], p[counted], weight[counted]
+    return (labels == pos_label).astype(np.float64)[counted]
 
 
 def reference_models(X: Any, y: Any) -> dict[str, Any]:
-    """Fit the models to beat: the constant probability, and scikit-learn's logistic regression.
+    """Fit the reference models: the constant probability and scikit-learn's LogisticRegression.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Training rows, as the neuron gets them.
+        Training rows, preprocessed as for the neuron.
     y : array-like of shape (n_samples,)
         Labels.
 
@@ -216,7 +432,7 @@ def reference_models(X: Any, y: Any) -> dict[str, Any]:
 def compare_models(
     models: Mapping[str, Any], rows: Mapping[str, tuple[Any, Any]], pos_label: Any
 ) -> pd.DataFrame:
-    """Table the figures of several models on several sets of rows.
+    """Compute scores of several models on several sets of rows.
 
     Parameters
     ----------
@@ -230,8 +446,8 @@ def compare_models(
     Returns
     -------
     DataFrame
-        A line for each set and model; columns Brier (mean squared error of the
-        probability, 0 to 1, the less the better), accuracy, ROC AUC and log loss.
+        One row per set and model; columns Brier (mean squared error of the probability,
+        0 to 1, lower is better), accuracy, ROC AUC and log loss.
 
     Examples
     --------

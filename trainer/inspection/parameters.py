@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.core.objective import Objective
-from trainer.core.rows import ArrayRows
+from trainer.estimators.data import prepare
 from trainer.estimators.neuron import LogisticNeuron
-from trainer.estimators.targets import of_fitted
+from trainer.estimators.parameters import parameter_names as named
 
 Array = npt.NDArray[Any]
 
@@ -27,18 +27,10 @@ def parameter_names(neuron: LogisticNeuron) -> list[str]:
     return named(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)
 
 
-def named(features: Any, n_features: int) -> list[str]:
-    """The names given, or x0, x1, ..., and "intercept"."""
-    if features is None:
-        features = [f"x{j}" for j in range(n_features)]
-    return [*map(str, features), "intercept"]
-
-
 def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
     """The fitted neuron's J over these rows."""
-    X, targets, _ = of_fitted(neuron, X, y, sample_weight)
-    rows = ArrayRows(X, targets.values, targets.weight)
-    return Objective(rows, neuron.alpha, neuron.fit_intercept)
+    data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
+    return data.objective(neuron.alpha, neuron.fit_intercept)
 
 
 def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:

@@ -1,4 +1,4 @@
-"""The cost as a landscape over two parameters."""
+"""The cost over a grid of two parameters."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,10 +21,18 @@ Array = npt.NDArray[Any]
 
 
 class CostSurface(NamedTuple):
-    """J over two parameters.
+    """J and its gradient over two parameters.
 
-    `names` are theirs, `fitted` what the neuron has; `first` (n,) and `second` (m,) their values;
-    `J` (m, n) the cost, as matplotlib's contours take it: J[i, j] is that of second[i], first[j].
+    Parameters
+    ----------
+    names, fitted : pair of str and pair of float
+        Names of the two parameters, and their values in the neuron.
+    first, second : arrays of shape (n,) and (m,)
+        Values of the two parameters.
+    J : array of shape (m, n)
+        The cost at second[i], first[j], the shape that matplotlib's contours take.
+    gradient : array of shape (2, m, n)
+        Its derivatives there by the first and by the second parameter.
     """
 
     names: tuple[str, str]
@@ -32,6 +40,7 @@ class CostSurface(NamedTuple):
     first: Array
     second: Array
     J: Array
+    gradient: Array
 
 
 def cost_surface(
@@ -44,7 +53,7 @@ def cost_surface(
     ranges: Sequence[tuple[float, float]] | None = None,
     grid: int = 60,
 ) -> CostSurface:
-    """J over two of the neuron's parameters, the others held as fitted.
+    """Compute J over two of the neuron's parameters, the others fixed at their fitted values.
 
     J = mean (y - σ(Xw + b))² + alpha/2 ‖w‖², over the rows given.
 
@@ -63,14 +72,14 @@ def cost_surface(
         Weight of each row.
     ranges : pair of (low, high), optional
         Values of the first and of the second parameter; by default from 0, where training
-        starts, to what was fitted, and half as much again on both sides.
+        starts, to the fitted value, with a margin of half that range on both sides.
     grid : int, default=60
         Values of each parameter.
 
     Returns
     -------
     CostSurface
-        names, fitted, first (grid,), second (grid,), J (grid, grid).
+        With `grid` values of each parameter.
 
     Raises
     ------
@@ -103,20 +112,20 @@ def cost_surface(
     first, second = (np.linspace(low, high, grid) for low, high in ranges)
     objective = objective_over(neuron, X, y, sample_weight)
 
-    def cost(points: Array) -> tuple[Array]:
+    def cost(points: Array) -> tuple[Array, Array, Array]:
         bank = np.repeat(theta[:, np.newaxis], points.shape[1], axis=1)
         bank[chosen] = points
-        return (objective.value(bank),)
+        J, gradient = objective.value_and_gradient(bank)
+        return (J, *gradient[chosen])
 
-    (J,) = in_banks(cost, np.stack(np.meshgrid(first, second)).reshape(2, -1))
+    parts = in_banks(cost, np.stack(np.meshgrid(first, second)).reshape(2, -1))
+    J, *dJ = (part.reshape(grid, grid) for part in parts)
     i, j = chosen
-    return CostSurface(
-        (names[i], names[j]), (theta[i], theta[j]), first, second, J.reshape(grid, grid)
-    )
+    return CostSurface((names[i], names[j]), (theta[i], theta[j]), first, second, J, np.stack(dJ))
 
 
 def parameter_places(neuron: LogisticNeuron, parameters: Sequence[int | str]) -> list[int]:
-    """Where two parameters of a fitted neuron stand in θ, whose last row is the bias.
+    """Rows of θ, whose last one is the bias, of two parameters of a fitted neuron.
 
     Raises
     ------
@@ -135,7 +144,7 @@ def parameter_places(neuron: LogisticNeuron, parameters: Sequence[int | str]) ->
 
 
 def around(*values: Any) -> tuple[float, float]:
-    """A range that holds the values, and half their span on both sides."""
+    """A range that holds the values, with a margin of half their range on both sides."""
     low, high = min(map(np.min, values)), max(map(np.max, values))
     margin = (high - low or 1.0) / 2
     return float(low - margin), float(high + margin)

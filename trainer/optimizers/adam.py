@@ -1,17 +1,27 @@
 """Adam: a step length for every parameter, from running moments of its gradient."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from trainer.optimizers.base import Array, Objective, UpdateRule
+from trainer.optimizers.base import Array, SmoothObjective, UpdateRule
 
 
-@dataclass(frozen=True)
+@dataclass
 class Adam(UpdateRule):
     """m ← β₁m + (1-β₁)g, s ← β₂s + (1-β₂)g², θ ← θ - η m̂ / (√ŝ + ε), with g = dJ/dθ.
 
-    The hats undo the moments' start at zero.
+    The hats correct the bias of moments that start at zero.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float
+        Decay of the first and of the second moment, in [0, 1).
+    epsilon : float
+        Added to √ŝ, >= 0.
+    learning_rate, batch_size, seed
+        As in `trainer.optimizers.UpdateRule`.
 
     References
     ----------
@@ -22,7 +32,18 @@ class Adam(UpdateRule):
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
-    def auto_rate(self, objective: Objective) -> Array:
+    needs: ClassVar[tuple[str, ...]] = (
+        "value_and_gradient", "gradient", "minibatches", "mean_square_row"
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        self._check("beta_1", 0, 1)
+        self._check("beta_2", 0, 1)
+        self._check("epsilon", 0, np.inf)
+
+    def default_learning_rate(self, objective: SmoothObjective) -> Array:
         """A quarter of 1/√(mean ‖x̃‖²): a step in random signs moves the z's by about 1/4."""
         return 0.25 / np.sqrt(objective.mean_square_row())
 
@@ -39,5 +60,5 @@ class Adam(UpdateRule):
         first = self.beta_1 * first + (1 - self.beta_1) * gradient
         second = self.beta_2 * second + (1 - self.beta_2) * gradient**2
         mean = first / (1 - self.beta_1**n_updates)
-        spread = np.sqrt(second / (1 - self.beta_2**n_updates))
-        return theta - rate * mean / (spread + self.epsilon), (first, second, n_updates)
+        scale = np.sqrt(second / (1 - self.beta_2**n_updates))
+        return theta - rate * mean / (scale + self.epsilon), (first, second, n_updates)

@@ -1,14 +1,16 @@
-"""What all optimizers share: a state that can be written down, and the update rules' frame.
+"""What all optimizers share: the interface, the state, and the base of the update rules.
 
-An optimizer has two verbs. ``init(objective, theta)`` gives the state before the
-first iteration, ``step(objective, state)`` the state after one more. It sees the
-objective, never the data. In a state the last axis of every array is the bank's
-K neurons, so that neurons which have finished can be taken out of it.
+An optimizer is a dataclass whose fields are its parameters, with two methods:
+``init(objective, theta)`` returns the state before the first iteration and
+``step(objective, state)`` the state after one more. It sees the objective, never the data.
+A state is a frozen value; the last axis of its arrays is the bank's K neurons, so that
+neurons which have finished can be taken out of it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +18,16 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-class Objective(Protocol):
-    """What an optimizer may ask of a cost; `trainer.core.objective.Objective` is one."""
+class SmoothObjective(Protocol):
+    """What an optimizer may ask of an objective; `trainer.Objective` has all of it."""
 
-    rows: Any
     alpha: Array
     rounding: float
+    loss: Any
+    n_rows: int
+    is_sparse: bool
 
-    def sample(self, rng: np.random.Generator, size: int) -> "Objective": ...
-    def columns(self, index: Array) -> "Objective": ...
+    def select(self, neurons: Array) -> "SmoothObjective": ...
     def value_and_gradient(self, theta: Array) -> tuple[Array, Array]: ...
     def gradient(self, theta: Array) -> Array: ...
     def value_gradient_hessian(self, theta: Array) -> tuple[Array, Array, Array]: ...
@@ -32,64 +35,149 @@ class Objective(Protocol):
     def curvature_bound(self, direction: Array) -> Array: ...
     def lipschitz(self, batch_size: int | None = None) -> Array: ...
     def mean_square_row(self) -> Array: ...
-    def diagonal_at_rest(self) -> Array: ...
-    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]: ...
+    def hessian_diagonal_at_zero(self) -> Array: ...
+    def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["SmoothObjective"]: ...
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands: parameters θ (d + 1, K), and J (K,) and dJ/dθ (d + 1, K) there."""
+    """Parameters θ (d + 1, K), J (K,) and dJ/dθ (d + 1, K) there, and what is known besides.
+
+    Attributes
+    ----------
+    stalled : array of shape (K,) or None
+        Neurons whose J no step can lower in this precision.
+    hessian : array of shape (d + 1, d + 1, K) or None
+        d²J/dθ², where the optimizer computes it.
+    """
 
     theta: Array
     J: Array
     gradient: Array
+    stalled: Array | None = field(default=None, kw_only=True)
+    hessian: Array | None = field(default=None, kw_only=True)
 
-    def columns(self, index: Array) -> Self:
+    def select(self, neurons: Array) -> Self:
         """The state of some of the bank's neurons."""
-        return replace(self, **{f.name: _take(getattr(self, f.name), index) for f in fields(self)})
+        parts = {f.name: _select(getattr(self, f.name), neurons) for f in fields(self)}
+        return replace(self, **parts)
 
 
-def _take(value: Any, index: Array) -> Any:
+def _select(value: Any, neurons: Array) -> Any:
     if isinstance(value, np.ndarray):
-        return value.T[index].T  # each neuron's part stays one run in memory
+        return value.T[neurons].T  # each neuron's part stays contiguous
     if isinstance(value, tuple):
-        return tuple(_take(item, index) for item in value)
+        return tuple(_select(item, neurons) for item in value)
     return value
 
 
-class Optimizer(Protocol):
-    """The face of every optimizer."""
+@dataclass
+class Optimizer:
+    """Base of all optimizers; a subclass is a dataclass that writes `init` and `step`.
 
-    def init(self, objective: Any, theta: Array) -> Any: ...
-    def step(self, objective: Any, state: Any) -> Any: ...
+    `needs` names the methods of the objective that it calls; they are checked before
+    training. `get_params` and `set_params` make its parameters visible to scikit-learn's
+    `clone`, `set_params` and searches.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("value_and_gradient",)
+    is_update_rule: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the parameters; a subclass with parameters extends this."""
+
+    def init(self, objective: Any, theta: Array) -> Any:
+        """State before the first iteration, at `theta`."""
+        raise NotImplementedError
+
+    def step(self, objective: Any, state: Any) -> Any:
+        """State after one more iteration."""
+        raise NotImplementedError
+
+    def resume(self, objective: Any, theta: Array, previous: Any) -> Any:
+        """State at `theta` with the memory of a previous state, on rows that may be others."""
+        raise NotImplementedError(f"{type(self).__name__} cannot go on with other rows")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name, as scikit-learn's estimators give them."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, and check them."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(
+                    f"{name!r} is no parameter of {type(self).__name__}; it has "
+                    f"{', '.join(known) or 'none'}"
+                )
+            setattr(self, name, value)
+        self.__post_init__()
+        return self
+
+    def _check(self, name: str, low: float, high: float, integral: bool = False) -> None:
+        """Raise unless low <= parameter < high (for an integer, low <= parameter)."""
+        value: Any = getattr(self, name)
+        is_number = isinstance(value, Integral if integral else Real)
+        if not is_number or value is True or value is False or not low <= value < high:
+            rule = f">= {low}" + ("" if high == np.inf else f" and < {high}")
+            noun = "an integer" if integral else "a number"
+            raise ValueError(f"{name} must be {noun} {rule}, got {value!r}")
+
+
+def check_objective(optimizer: Optimizer, objective: Any) -> None:
+    """Raise TypeError if the objective lacks something that the optimizer needs."""
+    missing = [name for name in optimizer.needs if not hasattr(objective, name)]
+    if missing:
+        raise TypeError(
+            f"{type(optimizer).__name__} needs an objective with {', '.join(missing)}, which "
+            f"{type(objective).__name__} does not have; choose another optimizer"
+        )
 
 
 @dataclass(frozen=True)
 class RuleState(State):
-    """State of an update rule: its step length a neuron (K,), its memory, its age in steps."""
+    """State of an update rule: its step length (K,), its memory, and the steps so far."""
 
     rate: Array
     memory: tuple[Array, ...]
     n_steps: int
 
 
-@dataclass(frozen=True)
-class UpdateRule:
-    """Frame of the first-order rules: one step is one update, or one epoch of mini-batches.
+@dataclass
+class UpdateRule(Optimizer):
+    """Base of the first-order rules: one step is one update, or one epoch of mini-batches.
 
     Parameters
     ----------
     learning_rate : float or "auto"
-        Step length; "auto" takes it from the data, see `auto_rate`.
+        Step length; "auto" takes it from the data, see `default_learning_rate`.
     batch_size : int or None
-        Rows a mini-batch; None uses all rows in every update.
-    seed : int
-        Fixes the order of the mini-batches: epoch e shuffles with (seed, e).
+        Rows in a mini-batch; None uses all rows in every update.
+    seed : int or None
+        Fixes the order of the mini-batches: epoch e shuffles with (seed, e). None is 0, or
+        what an estimator draws from its `random_state`.
     """
 
     learning_rate: float | str = "auto"
     batch_size: int | None = None
-    seed: int = 0
+    seed: int | None = None
+
+    is_update_rule: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = (
+        "value_and_gradient", "gradient", "minibatches", "lipschitz"
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        rate: Any = self.learning_rate
+        is_number = isinstance(rate, Real) and not isinstance(rate, bool)
+        if rate != "auto" and not (is_number and 0 < rate < np.inf):
+            raise ValueError(f'learning_rate must be a number > 0 or "auto", got {rate!r}')
+        if self.batch_size is not None:
+            self._check("batch_size", 1, np.inf, integral=True)
+        if self.seed is not None:
+            self._check("seed", 0, np.inf, integral=True)
 
     def update(
         self, theta: Array, gradient: Array, rate: Array, memory: tuple[Array, ...]
@@ -101,49 +189,46 @@ class UpdateRule:
         """Memory before the first update."""
         return ()
 
-    def auto_rate(self, objective: Objective) -> Array:
+    def default_learning_rate(self, objective: SmoothObjective) -> Array:
         """Step length for learning_rate="auto", (1,) or (K,).
 
-        1/L, with L the Lipschitz constant of dJ/dθ: on full batches J never rises.
+        1/L, with L the Lipschitz constant of dJ/dθ: on full batches J never increases.
         """
         return 1 / objective.lipschitz(self.batch_size)
 
-    def init(self, objective: Objective, theta: Array) -> RuleState:
+    def next_rate(self, state: RuleState, J: Array) -> Array:
+        """Step length (K,) after a step from `state` that ended at `J`."""
+        return state.rate
+
+    def init(self, objective: SmoothObjective, theta: Array) -> RuleState:
         """State before the first update."""
         J, gradient = objective.value_and_gradient(theta)
-        rate = self.learning_rate
-        given = self.auto_rate(objective) if rate == "auto" else np.array([rate])
-        return RuleState(
-            theta=theta,
-            J=J,
-            gradient=gradient,
-            rate=np.broadcast_to(given, J.shape).astype(np.float64),
-            memory=self.initial_memory(theta),
-            n_steps=0,
-        )
+        rate = self.initial_rate(objective, len(J))
+        return RuleState(theta, J, gradient, rate, self.initial_memory(theta), n_steps=0)
 
-    def step(self, objective: Objective, state: RuleState) -> RuleState:
+    def resume(self, objective: SmoothObjective, theta: Array, previous: RuleState) -> RuleState:
+        """See `Optimizer.resume`; a new `learning_rate` is set by replacing `previous.rate`."""
+        J, gradient = objective.value_and_gradient(theta)
+        return replace(previous, theta=theta, J=J, gradient=gradient)
+
+    def initial_rate(self, objective: SmoothObjective, n_neurons: int) -> Array:
+        """Step length of each neuron before the first step, (K,)."""
+        rate = self.learning_rate
+        given = self.default_learning_rate(objective) if rate == "auto" else np.array([rate])
+        return np.broadcast_to(given, n_neurons).astype(np.float64)
+
+    def step(self, objective: SmoothObjective, state: RuleState) -> RuleState:
         """State after one update with all rows, or after one epoch of mini-batches."""
         theta, memory = state.theta, state.memory
         if self.batch_size is None:
             theta, memory = self.update(theta, state.gradient, state.rate, memory)
         else:
-            rng = np.random.default_rng([self.seed, state.n_steps])
+            rng = np.random.default_rng([self.seed or 0, state.n_steps])
             rate = state.rate
             if self.learning_rate == "auto":
                 rate = rate / np.sqrt(1 + state.n_steps)  # else the batches' noise never settles
             for batch in objective.minibatches(rng, self.batch_size):
                 theta, memory = self.update(theta, batch.gradient(theta), rate, memory)
         J, gradient = objective.value_and_gradient(theta)
-        return RuleState(
-            theta=theta,
-            J=J,
-            gradient=gradient,
-            rate=self.next_rate(state, J),
-            memory=memory,
-            n_steps=state.n_steps + 1,
-        )
-
-    def next_rate(self, state: RuleState, J: Array) -> Array:
-        """Step length (K,) after a step from `state` that ended at cost `J`."""
-        return state.rate
+        rate = self.next_rate(state, J)
+        return RuleState(theta, J, gradient, rate, memory, state.n_steps + 1)

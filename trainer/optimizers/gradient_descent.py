@@ -1,13 +1,13 @@
-"""Gradient descent: one step of fixed length down the slope."""
+"""Gradient descent: one step of fixed length along the negative gradient."""
 
 from dataclasses import dataclass
 
 from trainer.optimizers.base import Array, UpdateRule
 
 
-@dataclass(frozen=True)
+@dataclass
 class GradientDescent(UpdateRule):
-    """θ ← θ - η dJ/dθ. With η = 1/L, the default on full batches, J never rises."""
+    """θ ← θ - η dJ/dθ. With η = 1/L, the default on full batches, J never increases."""
 
     def update(
         self, theta: Array, gradient: Array, rate: Array, memory: tuple[Array, ...]

@@ -7,9 +7,16 @@ import numpy as np
 from trainer.optimizers.base import Array, UpdateRule
 
 
-@dataclass(frozen=True)
+@dataclass
 class Momentum(UpdateRule):
-    """u ← μ u - η dJ/dθ, θ ← θ + u: the step remembers the steps before it.
+    """u ← μ u - η dJ/dθ, θ ← θ + u: each step adds to a decaying sum of the earlier ones.
+
+    Parameters
+    ----------
+    momentum : float
+        μ, in [0, 1).
+    learning_rate, batch_size, seed
+        As in `trainer.optimizers.UpdateRule`.
 
     References
     ----------
@@ -18,8 +25,13 @@ class Momentum(UpdateRule):
 
     momentum: float = 0.9
 
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        self._check("momentum", 0, 1)
+
     def initial_memory(self, theta: Array) -> tuple[Array, ...]:
-        """Velocity u, at rest."""
+        """Velocity u, 0 at first."""
         return (np.zeros_like(theta),)
 
     def update(

@@ -7,13 +7,20 @@ import numpy as np
 from trainer.optimizers.base import Array, UpdateRule
 
 
-@dataclass(frozen=True)
+@dataclass
 class Nesterov(UpdateRule):
     """x' ← θ - η dJ/dθ, θ ← x' + β (x' - x): the gradient is taken ahead of the last step.
 
     β follows Nesterov's sequence (t - 1)/t' with t' = (1 + √(1 + 4t²))/2, and a neuron
-    whose step points up its own slope starts the sequence anew (t = 1). With mini-batches
-    the slope is too noisy for that, so β stops growing at `mini_batch_momentum`.
+    whose step points along its own gradient restarts the sequence (t = 1). With mini-batches
+    the gradient is too noisy for that, so β stops growing at `mini_batch_momentum`.
+
+    Parameters
+    ----------
+    mini_batch_momentum : float
+        Largest β with mini-batches, in [0, 1).
+    learning_rate, batch_size, seed
+        As in `trainer.optimizers.UpdateRule`.
 
     References
     ----------
@@ -23,6 +30,11 @@ class Nesterov(UpdateRule):
     """
 
     mini_batch_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        self._check("mini_batch_momentum", 0, 1)
 
     def initial_memory(self, theta: Array) -> tuple[Array, ...]:
         """The point x before the look-ahead, and t (K,)."""

@@ -1,14 +1,12 @@
 """Trust-region Newton on the exact Hessian, negative curvature and all."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
-from trainer.optimizers.base import Array, Objective, State
-
-MOST_NEGATIVE = 0.12020440345468385
-"""No eigenvalue of d²J/dθ² lies further below 0 than this, measured by the Gram matrix."""
+from trainer.optimizers.base import Array, Optimizer, SmoothObjective, State
 
 
 @dataclass(frozen=True)
@@ -19,18 +17,14 @@ class NewtonState(State):
     rows: √(sᵀGs) with the Gram matrix G.
     """
 
-    hessian: Array
-    """d²J/dθ², (d + 1, d + 1, K)."""
     gram: Array
     """G, (d + 1, d + 1, K)."""
     radius: Array
     """Longest step trusted, in units of z, (K,)."""
-    stalled: Array
-    """Neurons whose J no step lowers any more, (K,)."""
 
 
-@dataclass(frozen=True)
-class Newton:
+@dataclass
+class Newton(Optimizer):
     """θ ← θ + s, where s minimises J's second-order model within a radius.
 
     The radius is in units of z, so that the features' scales and their correlation do
@@ -50,38 +44,48 @@ class Newton:
     first_radius: float = 2.0
     largest_radius: float = 4.0
 
-    def init(self, objective: Objective, theta: Array) -> NewtonState:
+    needs: ClassVar[tuple[str, ...]] = ("value_gradient_hessian", "gram")
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        self._check("first_radius", 1e-8, np.inf)
+        self._check("largest_radius", self.first_radius, np.inf)
+
+    def init(self, objective: SmoothObjective, theta: Array) -> NewtonState:
         """State before the first iteration."""
         J, gradient, hessian = objective.value_gradient_hessian(theta)
         if theta.any():
             gram = objective.gram()
-        else:  # at rest d²l/dz² is 1/8 for every row
-            gram = 8 * hessian
-            np.einsum("iik->ik", gram)[:-1] -= 8 * objective.alpha
+        else:  # the curvature at z = 0 is the same for every row: no pass is needed
+            gram = hessian.copy()
+            np.einsum("iik->ik", gram)[:-1] -= objective.alpha
+            gram /= objective.loss.curvature_at_zero
         diagonal = np.arange(len(theta))
         # Collinear columns leave G singular and a column of zeros leaves it empty there;
         # this much more makes it a norm again.
         gram[diagonal, diagonal] *= 1 + 1e-10
         gram[diagonal, diagonal] += gram[diagonal, diagonal] == 0
         return NewtonState(
-            theta=theta,
-            J=J,
-            gradient=gradient,
+            theta,
+            J,
+            gradient,
             hessian=hessian,
             gram=np.broadcast_to(gram, hessian.shape),
             radius=np.full(len(J), self.first_radius),
             stalled=np.zeros(len(J), dtype=bool),
         )
 
-    def step(self, objective: Objective, state: NewtonState) -> NewtonState:
+    def step(self, objective: SmoothObjective, state: NewtonState) -> NewtonState:
         """State after one trial step of each neuron; a step that fails shrinks its radius."""
+        assert state.hessian is not None
+        most_negative = -objective.loss.min_curvature
         steps, predicted, lengths = np.empty_like(state.theta), [], []
         for k, radius in enumerate(state.radius.tolist()):
             g, H, G = state.gradient[:, k], state.hessian[..., k], state.gram[..., k]
-            s = trust_region_step(g, H, G, radius)
+            s = trust_region_step(g, H, G, radius, most_negative)
             steps[:, k] = s
             predicted.append(-float(s @ g + s @ H @ s / 2))
-            lengths.append(float(s @ G @ s) ** 0.5)
+            lengths.append(max(float(s @ G @ s), 0.0) ** 0.5)
         theta = state.theta + steps
         J, gradient, hessian = objective.value_gradient_hessian(theta)
 
@@ -90,9 +94,9 @@ class Newton:
         for k, (before, after, radius) in enumerate(
             zip(state.J.tolist(), J.tolist(), state.radius.tolist(), strict=True)
         ):
-            if predicted[k] <= noise * before:  # J cannot tell any more; its slope can
-                flatter = np.abs(gradient[:, k]).max() < np.abs(state.gradient[:, k]).max()
-                accepted[k] = flatter and after <= before + noise * before
+            if predicted[k] <= noise * before:  # rounding hides the decrease: judge the gradient
+                was, now = (np.abs(g[:, k]).max() for g in (state.gradient, gradient))
+                accepted[k] = now < was / 2 and after <= before + noise * before
             else:
                 ratio = (before - after) / predicted[k]
                 accepted[k] = ratio > 1e-4
@@ -108,11 +112,12 @@ class Newton:
             gradient = np.where(accepted, gradient, state.gradient)
             hessian = np.where(accepted, hessian, state.hessian)
         return NewtonState(
-            theta, J, gradient, hessian, state.gram, np.array(radii), np.array(stalled)
-        )
+            theta, J, gradient, state.gram, np.array(radii),
+            hessian=hessian, stalled=np.array(stalled),
+        )  # fmt: skip
 
 
-def trust_region_step(g: Array, H: Array, G: Array, radius: float) -> Array:
+def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative: float) -> Array:
     """Minimise gᵀs + sᵀHs/2 over steps with √(sᵀGs) <= radius.
 
     The solution is s = -(H + λG)⁻¹ g for the smallest λ >= 0 that makes H + λG
@@ -125,24 +130,28 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float) -> Array:
     H : array of shape (p, p)
         Hessian, perhaps indefinite.
     G : array of shape (p, p)
-        Metric, positive definite.
+        Metric, positive definite apart from rounding.
     radius : float
         Longest step.
+    most_negative : float
+        H plus this times G is positive semidefinite, apart from rounding.
 
     Returns
     -------
     array of shape (p,)
     """
-    low, high, shift = 0.0, np.inf, 0.0
+    low, high, shift, s = 0.0, np.inf, 0.0, None
     H = H.copy()
-    # collinear columns leave directions without curvature, in which rounding alone would lead far
+    if not (np.isfinite(H).all() and np.isfinite(g).all()):
+        return np.zeros_like(g)
+    # along collinear columns there is no curvature, and rounding alone would lead far
     np.einsum("ii->i", H)[:] += 1e-13 * np.einsum("ii->i", G)
     for _ in range(60):
         factor, not_definite = dpotrf(H + shift * G if shift else H)
         if not_definite:
             low = shift
             # above this H + λG is positive definite, whatever the data
-            shift = MOST_NEGATIVE if high == np.inf and low < MOST_NEGATIVE else _middle(low, high)
+            shift = most_negative if high == np.inf and low < most_negative else _middle(low, high)
             continue
         s = dpotrs(factor, -g)[0]
         Gs = G @ s
@@ -160,6 +169,9 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float) -> Array:
         half = dtrtrs(factor, Gs, trans=1)[0]
         newton = shift + (length / radius - 1) * length**2 / (half @ half)
         shift = newton if low < newton < high else _middle(low, high)
+    if s is None:  # rounding has spoiled H and G: go along the gradient, in the features' scales
+        s = -g / np.where(np.einsum("ii->i", G) > 0, np.einsum("ii->i", G), 1)
+        length = np.sqrt(max(float(s @ G @ s), float(np.finfo(float).tiny)))
     return s * min(1.0, radius / length)
 
 

@@ -1,19 +1,20 @@
-"""Normalised gradient descent: the slope gives the direction, never the length."""
+"""Normalised gradient descent: the gradient gives the direction of a step, not its length."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from trainer.optimizers.base import Array, Objective, RuleState, UpdateRule
+from trainer.optimizers.base import Array, RuleState, SmoothObjective, UpdateRule
 
 
-@dataclass(frozen=True)
+@dataclass
 class NormalizedGradientDescent(UpdateRule):
     """θ ← θ - η g/‖g‖ with g = dJ/dθ: a flat plateau is crossed as fast as a steep slope.
 
-    So made for a saturating neuron. A fixed length would circle the minimum for ever:
-    η is halved after a step (an epoch, with mini-batches) that raises J, and grows by
-    a twentieth after one that does not.
+    This suits a saturated neuron. As steps of a fixed length would circle around the
+    minimum, η is halved after a step (an epoch, with mini-batches) that raises J, and grows
+    by a twentieth after one that does not.
 
     References
     ----------
@@ -21,7 +22,11 @@ class NormalizedGradientDescent(UpdateRule):
     optimization", NIPS 2015, which treats just this neuron with the squared error.
     """
 
-    def auto_rate(self, objective: Objective) -> Array:
+    needs: ClassVar[tuple[str, ...]] = (
+        "value_and_gradient", "gradient", "minibatches", "mean_square_row"
+    )  # fmt: skip
+
+    def default_learning_rate(self, objective: SmoothObjective) -> Array:
         """First length 1/√(mean ‖x̃‖²), which moves no z further than 1 (rms); less in batches."""
         rate = 1 / np.sqrt(objective.mean_square_row())
         return rate if self.batch_size is None else rate / 10
@@ -29,7 +34,7 @@ class NormalizedGradientDescent(UpdateRule):
     def update(
         self, theta: Array, gradient: Array, rate: Array, memory: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Parameters after one update; a neuron without a slope stays."""
+        """Parameters after one update; a neuron whose gradient is 0 stays."""
         norm = np.linalg.norm(gradient, axis=0)
         return theta - rate * gradient / np.where(norm > 0, norm, 1), memory
 

@@ -36,6 +36,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.metadata_routing import MetadataRequest
 
 import trainer
+from trainer.optimizers.base import Optimizer, RuleState
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +59,12 @@ class ContentsError(ValueError):
 def known_types() -> tuple[type, ...]:
     """All types of objects that a model may hold, each checked here."""
     neurons = (trainer.LogisticNeuron, trainer.LogisticNeuronCV)
-    return (*neurons, trainer.Termination, *SPLITTERS, LogisticRegression, *_TRANSFORMERS)
+    return (*neurons, *_values(), *SPLITTERS, LogisticRegression, *_TRANSFORMERS)
+
+
+def _values() -> tuple[Any, ...]:
+    """Dataclasses that a neuron holds: how it ended, its optimizer, and what that remembers."""
+    return (trainer.Termination, RuleState, *trainer.OPTIMIZERS.values())
 
 
 def full_name(kind: type) -> str:
@@ -156,6 +162,9 @@ def _check_settings(estimator: Any) -> None:
             _check_splitter(value)
         elif isinstance(value, BaseEstimator):
             _check_settings(value)
+        elif isinstance(value, Optimizer):
+            _demand(_is_plain(value), "optimizer must hold its own parameters only", vars(value))
+            value.__post_init__()  # which checks them
         else:
             is_type = name == "dtype" and isinstance(value, type)  # OneHotEncoder's
             _demand(
@@ -171,7 +180,10 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
-    kinds = (str, int, float, np.generic, np.ndarray, np.dtype, slice, trainer.Termination)
+    if isinstance(value, _values()):
+        names = {part.name for part in dataclasses.fields(value)}
+        return vars(value).keys() == names and all(map(_is_plain, vars(value).values()))
+    kinds = (str, int, float, np.generic, np.ndarray, np.dtype, slice)
     return value is None or isinstance(value, (*kinds, BaseEstimator))
 
 
@@ -200,7 +212,7 @@ def same(a: Any, b: Any) -> bool:
         return same(list(a), list(b)) and all(map(same, a.values(), b.values()))
     if isinstance(a, np.random.RandomState):
         return same(a.get_state(legacy=False), b.get_state(legacy=False))
-    if isinstance(a, (BaseEstimator, trainer.Termination, *SPLITTERS)):
+    if isinstance(a, (BaseEstimator, *_values(), *SPLITTERS)):
         return same(vars(a), vars(b))
     return bool(a == b or (a != a and b != b))
 
@@ -361,24 +373,27 @@ def _check_choice(neuron: Any, n_neurons: int) -> None:
 
 
 def _check_goes_on(neuron: Any) -> None:
-    """An update rule's memory must be of the neuron's shape: a copy goes on for two steps."""
+    """An update rule's memory must be finite and of the neuron's shape: a copy goes on a step."""
     if not hasattr(neuron, "partial_fit") or neuron.class_weight == "balanced":
         return
+    for state in getattr(neuron, "_rule_state", None) or ():
+        for part in vars(state).values():
+            arrays = part if isinstance(part, tuple) else (part,)
+            finite = all(np.isfinite(a).all() for a in arrays if isinstance(a, np.ndarray))
+            _demand(finite, "the optimizer's memory must be finite", part)
     if neuron.classes_.dtype.kind == "f" and (neuron.classes_ % 1).any():
         return  # names of soft labels, which are no labels
-    X, y = np.zeros((2, neuron.n_features_in_)), neuron.classes_[:2]
-    for rate in (neuron.learning_rate, np.finfo(float).tiny):
-        copy = type(neuron)(**{**neuron.get_params(deep=False), "class_weight": None})
-        vars(copy).update({k: v for k, v in vars(neuron).items() if k not in copy.get_params()})
-        copy.learning_rate, copy.random_state, copy.verbose = rate, 0, 0
-        if hasattr(neuron, "feature_names_in_"):
-            del copy.feature_names_in_  # X has none
-        try:
-            copy.partial_fit(X, y)
-        except trainer.DivergenceError as error:
-            if rate == neuron.learning_rate != "auto":
-                continue  # too large a rate is the user's own
-            raise ContentsError("the optimizer's memory must be finite") from error
+    copy = type(neuron)(**{**neuron.get_params(deep=False), "class_weight": None})
+    vars(copy).update({k: v for k, v in vars(neuron).items() if k not in vars(copy)})
+    copy.random_state = 0
+    if hasattr(neuron, "feature_names_in_"):
+        del copy.feature_names_in_  # X has none
+    try:
+        copy.partial_fit(np.zeros((2, neuron.n_features_in_)), neuron.classes_[:2])
+    except trainer.DivergenceError:
+        return  # of a learning rate that is the user's own
+    shape = copy.coef_.shape
+    _demand(shape == neuron.coef_.shape, "the optimizer's memory must be of coef_'s shape", shape)
 
 
 def _check_width(value: Any, name: str, wanted: int | None) -> None:

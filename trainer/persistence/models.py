@@ -6,6 +6,7 @@ of types, and checked as a whole: `trainer.persistence.contents` has the rules.
 """
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,19 @@ from trainer.persistence.contents import (
     same,
 )
 from trainer.persistence.files import read_whole, write_atomically
+
+_READING = threading.Lock()
+"""Held while an archive is read: NumPy parses headers as Python, which CPython 3.11 cannot do in
+two threads at once (SystemError: AST constructor recursion depth mismatch)."""
+
+
+def _unlock() -> None:
+    global _READING
+    _READING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)  # another thread may have held it
 
 
 def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
@@ -69,8 +83,9 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
             again = readable.read(data)
             fits = all(same(getattr(again, name), getattr(plain, name)) for name in readable.KEPT)
         else:
-            data = archive.write(_dumped(plain), trainer.__version__, _names())
-            again = _built(archive.read(data, _names(), np.inf))
+            with _READING:
+                data = archive.write(_dumped(plain), trainer.__version__, _names())
+            again = _read(data, np.inf)
             check_model(again)
             fits = same(again, plain)
     except archive.ArchiveError as error:
@@ -129,11 +144,7 @@ def load_model(path: str | os.PathLike[str], *, max_bytes: int = archive.MAX_BYT
     """
     data = read_whole(path, max_bytes)
     try:
-        if _is_json(path):
-            model = readable.read(data)
-        else:
-            data = archive.read(data, _names(), max_bytes)
-            model = _built(data)
+        model = readable.read(data) if _is_json(path) else _read(data, max_bytes)
         check_model(model)
         _complete(model)
     except archive.ArchiveError as error:
@@ -167,10 +178,12 @@ def _dumped(model: Any) -> bytes:
         raise ContentsError(f"skops cannot write it ({what[:200]})") from error
 
 
-def _built(data: bytes) -> Any:
+def _read(data: bytes, max_bytes: float) -> Any:
     import skops.io
 
-    return skops.io.loads(data, trusted=["numpy.dtype", *sorted(_names())])
+    with _READING:
+        checked = archive.read(data, _names(), max_bytes)
+        return skops.io.loads(checked, trusted=["numpy.dtype", *sorted(_names())])
 
 
 def _complete(value: Any) -> None:

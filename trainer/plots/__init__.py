@@ -1,22 +1,7 @@
-"""Pictures of a neuron: how it was trained, how good its probabilities are, where it decides.
+"""Displays of a neuron: its training, its cost, its probabilities, its decision boundary.
 
-Displays follow scikit-learn's convention: `from_estimator` draws at once, `plot(ax=None)`
-again, `ax_` and `figure_` are what was drawn on. Matplotlib is imported on first use. Where
-no Axes are given a figure is made without pyplot, so nothing stays open.
+A display follows scikit-learn's convention: `from_estimator` draws at once, `plot(ax=None)`
+draws again, `ax_` and `figure_` are what was drawn on. A plot is one file here, a subclass of
+`trainer.plots.display.Display`, and one line in `trainer/__init__.py`. Matplotlib is imported
+on first use.
 """
-
-from trainer.plots.brier import BrierDecompositionDisplay
-from trainer.plots.calibration import plot_calibration
-from trainer.plots.cost_surface import CostSurfaceDisplay
-from trainer.plots.decision_boundary import plot_decision_boundary
-from trainer.plots.loss_curve import LossCurveDisplay
-from trainer.plots.penalty_curve import PenaltyCurveDisplay
-
-__all__ = [
-    "BrierDecompositionDisplay",
-    "CostSurfaceDisplay",
-    "LossCurveDisplay",
-    "PenaltyCurveDisplay",
-    "plot_calibration",
-    "plot_decision_boundary",
-]

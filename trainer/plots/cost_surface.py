@@ -1,4 +1,4 @@
-"""The cost over two parameters, and the way that training took over it."""
+"""The cost over two parameters, and the path of training over it."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -6,42 +6,44 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from trainer.inspection import (
-    N_FIGURES,
-    CostSurface,
-    around,
-    cost_surface,
-    fitted_parameters,
-    parameter_places,
-    trace,
-)
-from trainer.plots.style import COLOURS, DASHES, MARKERS, new_axes
+from trainer.core.termination import reason_label
+from trainer.inspection.parameters import fitted_parameters
+from trainer.inspection.surface import CostSurface, around, cost_surface, parameter_places
+from trainer.inspection.tracing import trace
+from trainer.plots.display import Display
+from trainer.plots.style import COLOURS, DASHES, GREY, literal
+
+Array = npt.NDArray[Any]
 
 N_LEVELS = 24
-FEW = 40
-"""Steps of a run up to which each gets a marker."""
+N_MARKS = 20
+N_ARROWS = 14
 
 
-class CostSurfaceDisplay:
-    """Contours of J over two parameters, with the way that training took.
+class CostSurfaceDisplay(Display):
+    """Contours of J over two parameters, with the path of training.
 
-    The other parameters are held as fitted. The way is what it was in the two shown: a point
-    of it had its own values of the others then, and so another J than the contour beneath.
-    In a neuron of two parameters in all, one weight and the bias, the two agree.
+    The other parameters are fixed at their fitted values. Along the path they had other values,
+    and J was not that of the contours beneath it; in a neuron of one weight and the bias the two
+    agree.
 
     Parameters
     ----------
     surface : CostSurface
-        What `cost_surface` gives.
+        What `trainer.cost_surface` gives.
     path : sequence of array-like of shape (n_steps, 2), optional
         The two parameters after every iteration, the start first; one array a run.
+    gradient : bool, default=False
+        Draw arrows along -dJ, as long as the gradient is large.
+    end_label : str, default="fitted"
+        Label of the neuron's own parameters.
     name : str, optional
         Title of the picture.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where the contours were drawn.
+        What the contours were drawn on.
     figure_ : matplotlib Figure
         The figure it belongs to.
     """
@@ -51,10 +53,14 @@ class CostSurfaceDisplay:
         surface: CostSurface,
         path: Sequence[npt.ArrayLike] = (),
         *,
+        gradient: bool = False,
+        end_label: str = "fitted",
         name: str | None = None,
     ) -> None:
         self.surface = surface
         self.path = [np.asarray(run) for run in path]
+        self.gradient = gradient
+        self.end_label = end_label
         self.name = name
 
     @classmethod
@@ -67,6 +73,7 @@ class CostSurfaceDisplay:
         *,
         sample_weight: Any = None,
         path: bool = True,
+        gradient: bool = False,
         ranges: Sequence[tuple[float, float]] | None = None,
         grid: int = 100,
         ax: Any = None,
@@ -81,15 +88,18 @@ class CostSurfaceDisplay:
         X, y, sample_weight : array-like
             The training rows, their labels, of two classes, and their weights if there were any.
         parameters : pair of int or str, default=(0, 1)
-            Which two, as in `trainer.inspection.cost_surface`.
+            Which two, as in `trainer.cost_surface`.
         path : bool, default=True
-            Train once more, to draw the way.
+            Train a copy of the neuron to draw its path.
+        gradient : bool, default=False
+            Draw arrows along -dJ, as long as the gradient is large.
         ranges : pair of (low, high), optional
-            Values of the two; by default the way's, from 0 at least, and half as much again.
+            Values of the two parameters; by default those of the path and 0, with a margin of
+            half their range on both sides.
         grid : int, default=100
             Values of each parameter.
         ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
+            Axes to draw on; None makes a figure.
         name : str, optional
             Title of the picture.
 
@@ -100,72 +110,95 @@ class CostSurfaceDisplay:
         Raises
         ------
         ValueError
-            As `trainer.inspection.cost_surface` does.
+            As `trainer.cost_surface` does.
         """
         runs: list[Any] = []
         places = parameter_places(neuron, parameters)
+        theta = fitted_parameters(neuron)
         if path:
             steps = trace(neuron, X, y, sample_weight)
-            values = steps.iloc[:, N_FIGURES:].to_numpy()[:, places]
+            values = steps.to_numpy()[:, -len(theta) :][
+                :, places
+            ]  # parameters are the last columns
             runs = [values[steps["run"] == run] for run in steps["run"].unique()]
         if ranges is None:
-            passed = np.vstack([np.zeros(2), fitted_parameters(neuron)[places], *runs])
-            ranges = [around(column) for column in passed.T]
+            ranges = [around(column) for column in np.vstack([[0, 0], theta[places], *runs]).T]
         surface = cost_surface(
             neuron, X, y, places, sample_weight=sample_weight, ranges=ranges, grid=grid
         )
-        return cls(surface, runs, name=name).plot(ax=ax)
+        end, reason = "fitted", getattr(getattr(neuron, "termination_", None), "reason", None)
+        if reason is not None and not neuron.termination_.converged:
+            end = f"stopped: {reason_label(reason)}"
+        return cls(surface, runs, gradient=gradient, end_label=end, name=name).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the contours and the way.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        CostSurfaceDisplay
-        """
+    def _draw(self, ax: Any) -> None:
         from matplotlib.colors import BoundaryNorm
         from matplotlib.patheffects import withStroke
 
-        names, fitted, first, second, J = self.surface
-        ax = new_axes(ax, figsize=(6.4, 5.0))
-        levels = _levels(J)
+        names, fitted, first, second, J, _ = self.surface
+        levels = _round_levels(J)
         norm = BoundaryNorm(levels, 256)
         field = ax.contourf(first, second, J, levels, cmap="cividis", norm=norm)
         ax.contour(first, second, J, levels, colors="white", linewidths=0.4, alpha=0.6)
+        if self.gradient:
+            self._draw_gradient(ax)
         edge = {"color": "white", "markeredgecolor": "black", "ls": "none", "zorder": 4}
+        n_steps = max((len(run) for run in self.path), default=0)
+        every = int(_round_step(max(n_steps / N_MARKS, 1)))
         for i, run in enumerate(self.path):
-            few = MARKERS[0] if len(run) <= FEW else None
-            label = "training" if i == 0 else "training, from a lower start"
+            label = "training" if i == 0 else "training, after a new start"
             ax.plot(
-                *run.T, color=COLOURS[4], lw=1.6, ls=DASHES[i], marker=few, ms=4, mec="black",
-                mew=0.5, label=label, path_effects=[withStroke(linewidth=3.2, foreground="black")],
+                *run.T, color=COLOURS[4], lw=1.6, ls=DASHES[i], marker="o", markevery=every, ms=4,
+                mew=0, path_effects=[withStroke(linewidth=3, foreground="black")],
+                label=f"{label}, a dot every {f'{every} iterations' if every > 1 else 'iteration'}",
             )  # fmt: skip
         if self.path:
             ax.plot(*self.path[0][0], "o", ms=8, label="start", **edge)
-        ax.plot(*fitted, "*", ms=14, label="fitted", **edge)
+        ax.plot(*fitted, "*", ms=14, label=literal(self.end_label), **edge)
         ax.set(xlabel=_axis_label(names[0]), ylabel=_axis_label(names[1]))
         ax.set(xlim=first[[0, -1]], ylim=second[[0, -1]])
-        bar = ax.figure.colorbar(field, ax=ax, ticks=levels[::4], format="%.3g")
-        bar.set_label("cost J, all other parameters as fitted")
-        if self.name:
-            ax.set_title(self.name, loc="left")
-        ax.legend(framealpha=0.9, edgecolor="none")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        bar = ax.figure.colorbar(field, ax=ax, ticks=_ticks(levels), format="{x:g}")
+        bar.set_label("cost J, other parameters as fitted")
+
+    def _draw_gradient(self, ax: Any) -> None:
+        first, second = self.surface.first, self.surface.second
+        at = [
+            np.linspace(0, len(values) - 1, N_ARROWS + 2).astype(int)[1:-1]
+            for values in (first, second)
+        ]
+        down = -self.surface.gradient[:, at[1][:, np.newaxis], at[0]]
+        ax.quiver(
+            first[at[0]], second[at[1]], *down, angles="xy", color="white", width=0.004
+        )  # fmt: skip
+        arrow = {"marker": r"$\rightarrow$", "ms": 14, "color": GREY, "ls": "none"}
+        ax.plot([], [], **arrow, label="−dJ, longer where J is steeper")
 
 
-def _levels(J: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Levels of J, closer together near its lowest: a bowl's are at equal distances then."""
+def _round_levels(J: Array) -> Array:
+    """Round numbers, closer together near the lowest J, so that a bowl's contours are evenly apart.
+
+    The first is at or below the lowest J, the last at or above the highest.
+    """
     low, high = float(J.min()), float(J.max())
-    if not high > low:
+    if high - low < 1e-6 * high or high == low:
         high = low + 1
-    return low + (high - low) * np.linspace(0, 1, N_LEVELS + 1) ** 2
+    wanted = low + (high - low) * np.linspace(0, 1, N_LEVELS + 1) ** 2
+    steps = np.array([_round_step(gap) for gap in np.diff(wanted)])
+    levels = [*np.floor(wanted[:-1] / steps) * steps, np.ceil(high / steps[-1]) * steps[-1]]
+    return np.unique([float(f"{level:.9g}") for level in levels])
+
+
+def _round_step(x: float) -> float:
+    """The largest number up to x that is 1, 2 or 5 times a power of ten."""
+    decade = 10.0 ** np.floor(np.log10(x))
+    return float(decade * (5 if x >= 5 * decade else 2 if x >= 2 * decade else 1))
+
+
+def _ticks(levels: Array) -> list[float]:
+    """About every fourth level: of it and its neighbours the one with the fewest digits."""
+    near = (levels[max(i - 1, 0) : i + 2] for i in range(1, len(levels), 4))
+    return [min(group, key=lambda level: len(f"{level:g}")) for group in near]
 
 
 def _axis_label(name: str) -> str:
-    return "bias b (intercept)" if name == "intercept" else f"weight of {name}"
+    return "bias b (intercept)" if name == "intercept" else f"weight of {literal(name)}"

@@ -1,66 +1,169 @@
 """The decision boundary of a model of two features."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
 
-from trainer.plots.style import COLOURS, MARKERS, new_axes
+from trainer.plots.display import Display
+from trainer.plots.style import COLOURS, MARKERS, literal
+
+Array = npt.NDArray[Any]
+
+GRID = 200
 
 
-def plot_decision_boundary(
-    model: Any, X: Any, y: npt.ArrayLike, *, pos_label: Any = None, ax: Any = None
-) -> Any:
-    """Draw the probability that a model of two features gives, its 0.5 line and the rows.
+class DecisionBoundaryDisplay(Display):
+    """Probability of a class over two features, the line where it is 0.5, and rows.
 
     Parameters
     ----------
-    model : fitted classifier
-        With `predict_proba` and `classes_`, on features in their own units.
-    X : DataFrame or array of shape (n_samples, 2)
-        The rows to show; those with a missing value are left out.
-    y : array-like of shape (n_samples,)
-        Their labels.
-    pos_label : object, optional
-        The label whose probability is shown; the model's second class by default.
-    ax : matplotlib Axes, optional
-        Where to draw; None makes a figure.
+    first, second : arrays of shape (n,) and (m,)
+        Values of the two features.
+    probability : array of shape (m, n)
+        Probability of the class at second[i], first[j].
+    points : array of shape (n_samples, 2)
+        Rows to show.
+    is_positive : array of bool of shape (n_samples,)
+        Which of them are of the class.
+    features : pair of str
+        Names of the features.
+    classes : pair
+        The class and the other one.
+    name : str, optional
+        Title of the picture.
 
-    Returns
-    -------
-    matplotlib Axes
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure it belongs to.
     """
-    from matplotlib.colors import LinearSegmentedColormap
 
-    classes = list(model.classes_)
-    pos_label = classes[1] if pos_label is None else pos_label
-    values = np.asarray(X, dtype=float)
-    complete = np.isfinite(values).all(axis=1)
-    values, y = values[complete], np.asarray(y)[complete]
-    low, high = values.min(axis=0), values.max(axis=0)
-    margin = 0.08 * np.where(high > low, high - low, 1)
-    sides = np.linspace(low - margin, high + margin, 200).T
-    grid = np.stack(np.meshgrid(*sides), axis=-1)
-    names = getattr(X, "columns", ("feature 0", "feature 1"))
-    points = grid.reshape(-1, 2)
-    if hasattr(X, "columns"):
-        points = type(X)(points, columns=names)
-    p = model.predict_proba(points)[:, classes.index(pos_label)].reshape(grid.shape[:2])
+    def __init__(
+        self,
+        first: Array,
+        second: Array,
+        probability: Array,
+        points: Array,
+        is_positive: Array,
+        *,
+        features: tuple[Any, Any],
+        classes: tuple[Any, Any],
+        name: str | None = None,
+    ) -> None:
+        self.first = first
+        self.second = second
+        self.probability = probability
+        self.points = points
+        self.is_positive = is_positive
+        self.features = features
+        self.classes = classes
+        self.name = name
 
-    ax = new_axes(ax, figsize=(6.4, 4.8))
-    colours = LinearSegmentedColormap.from_list("field", [COLOURS[1], "white", COLOURS[0]])
-    field = ax.contourf(*sides, p, np.linspace(0, 1, 11), cmap=colours, alpha=0.5)
-    ax.contour(*sides, p, [0.5], colors="black", linewidths=1.5)
-    negative = next(label for label in classes if label != pos_label)
-    size = float(np.clip(10000 / max(len(values), 1), 8, 40))
-    for label, colour, marker in zip((pos_label, negative), COLOURS, MARKERS, strict=False):
-        rows = values[y == label].T
-        ax.scatter(
-            *rows, s=size, c=colour, marker=marker, label=label, edgecolors="white", linewidths=0.6
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: npt.ArrayLike,
+        *,
+        pos_label: Any = None,
+        ax: Any = None,
+        name: str | None = None,
+    ) -> Self:
+        """Draw the decision boundary of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier of two classes
+            Fitted, with `predict_proba` and `classes_`, to two features in their own units.
+        X : DataFrame or array of shape (n_samples, 2)
+            The rows to show; those with a missing value are left out.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        pos_label : object, optional
+            The label whose probability is shown; the model's second class by default.
+        ax : matplotlib Axes, optional
+            Axes to draw on; None makes a figure.
+        name : str, optional
+            Title of the picture.
+
+        Returns
+        -------
+        DecisionBoundaryDisplay
+
+        Raises
+        ------
+        ValueError
+            For a model of more than two classes, an unknown `pos_label`, or X of other than two
+            features.
+
+        Examples
+        --------
+        >>> from trainer import LogisticNeuron
+        >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]], ["a", "a", "b", "b"]
+        >>> display = DecisionBoundaryDisplay.from_estimator(LogisticNeuron().fit(X, y), X, y)
+        >>> display.probability.shape
+        (200, 200)
+        """
+        check_is_fitted(estimator)
+        classes = np.asarray(estimator.classes_).tolist()
+        pos_label = classes[-1] if pos_label is None else pos_label
+        if len(classes) != 2 or pos_label not in classes:
+            raise ValueError(
+                "the estimator must know two classes, pos_label being one of them, got "
+                f"{classes} and pos_label={pos_label!r}; name one of two"
+            )
+        values = np.asarray(X, dtype=float)
+        if values.ndim != 2 or values.shape[1] != 2:
+            raise ValueError(
+                f"X must have two features, got shape {values.shape}; fit a model to two of them"
+            )
+        complete = np.isfinite(values).all(axis=1)
+        points = values[complete]
+        if not len(points):
+            raise ValueError("X must hold a row without missing values, got none")
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = 0.08 * np.where(high > low, high - low, 1)
+        first, second = np.linspace(low - margin, high + margin, GRID).T
+        grid: Any = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
+        features = getattr(X, "columns", None)
+        if features is not None:
+            grid = type(X)(grid, columns=features)
+        p = estimator.predict_proba(grid)[:, classes.index(pos_label)].reshape(GRID, GRID)
+        negative = classes[1 - classes.index(pos_label)]
+        display = cls(
+            first,
+            second,
+            p,
+            points,
+            np.asarray(y)[complete] == pos_label,
+            features=("feature 0", "feature 1") if features is None else tuple(features),
+            classes=(pos_label, negative),
+            name=name,
         )
-    bar = ax.figure.colorbar(field, ax=ax, ticks=np.linspace(0, 1, 6))
-    bar.set_label(f"probability of {pos_label}")
-    ax.set(xlabel=names[0], ylabel=names[1])
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=True, framealpha=0.9, edgecolor="none")
-    return ax
+        return display.plot(ax)
+
+    def _draw(self, ax: Any) -> None:
+        from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+        pale = [(1 + np.array(to_rgb(colour))) / 2 for colour in (COLOURS[1], "white", COLOURS[0])]
+        colours = LinearSegmentedColormap.from_list("field", pale)
+        plane = (self.first, self.second, self.probability)
+        field = ax.contourf(*plane, np.linspace(0, 1, 11), cmap=colours)
+        ax.contour(*plane, [0.5], colors="black", linewidths=1.5)
+        size = float(np.clip(10000 / max(len(self.points), 1), 8, 40))
+        for label, rows, colour, marker in zip(
+            self.classes, (self.is_positive, ~self.is_positive), COLOURS, MARKERS, strict=False
+        ):
+            ax.scatter(
+                *self.points[rows].T, s=size, c=colour, marker=marker, label=literal(label),
+                edgecolors="white", linewidths=0.6,
+            )  # fmt: skip
+        bar = ax.figure.colorbar(field, ax=ax, ticks=np.linspace(0, 1, 6))
+        bar.set_label(f"probability of {literal(self.classes[0])}")
+        ax.set(xlabel=literal(self.features[0]), ylabel=literal(self.features[1]))
+        ax.spines[["top", "right"]].set_visible(False)

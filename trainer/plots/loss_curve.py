@@ -1,138 +1,121 @@
-"""The loss curve of one neuron or of several, and the gradient beneath it."""
+"""Loss curves of one neuron or of several, and their gradients beneath."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
 
-from trainer.plots.style import COLOURS, DASHES, GREY, MARKERS, check_few, new_axes, tidy
+from trainer.core.termination import reason_label
+from trainer.plots.display import Display
+from trainer.plots.style import COLOURS, DASHES, GREY, HOLLOW, MARKERS, check_few, literal, tidy
 
 Array = npt.NDArray[Any]
 
-STOPPED = {
-    "gradient": "gradient within tol",
-    "max_iter": "max_iter reached",
-    "early_stopping": "no gain on the rows held out",
-    "plateau": "no step lowers J",
-    "diverged": "diverged",
-    "interrupted": "interrupted",
-}
-HOLLOW = {"ls": "none", "mfc": "white", "mew": 1.5, "zorder": 3}
-FEW = 40
-"""Iterations up to which each gets a marker."""
+FEW_ITERATIONS = 40
+"""Iterations up to which each is marked."""
+LONG_RUN = 200
+"""Iterations from which on their scale is logarithmic."""
+OVERSHOOT = 0.01
+"""Rise of J, as a share of its lowest value so far, from which on it is marked."""
 
 
-class LossCurveDisplay:
-    """The cost J against the iteration, with the point where training stopped.
+class LossCurveDisplay(Display):
+    """The cost J against the iteration, with the point where training stopped and the reason.
 
-    J has a log scale where it falls by more than a factor of ten, the iterations where
-    there are more than 200. The gradient, in a panel beneath, always has a log scale.
+    Of one model the cost on held-out rows is drawn too, the iteration kept if it is not the last,
+    and the largest overshoot: update rules can raise J. The scale of J is logarithmic where J
+    falls by more than a factor of ten, that of the iterations where there are more than 200.
 
     Parameters
     ----------
-    loss_curve : array-like of shape (n_iter + 1,), or dict of str to array-like
-        J on the training rows, before the first iteration and after each; of several
-        models, by name: seven at most.
-    validation_curve : array-like of shape (n_iter + 1,), optional
-        The same on rows held out; of one model only.
-    gradient_curve : as `loss_curve`, optional
-        Largest component of J's gradient, in a panel beneath.
+    histories : dict of str to DataFrame or mapping of str to array
+        What a neuron's `history_` has, by the name of the model; seven at most. Columns of shape
+        (n_iter + 1,): cost, the start first; gradient_max, if `gradient` is asked for;
+        validation_cost, drawn of one model only; iteration, by default 0, 1, ...; run, the number
+        of the start where there were several.
+    gradient : bool, default=False
+        Draw the largest component of J's gradient too, in a panel beneath.
     tol : float, optional
-        Drawn into that panel: training was done when the gradient was below.
-    reason : str or dict of str to str, optional
-        Why training stopped; a key of `STOPPED` or any words.
+        Drawn into that panel: training is done when the gradient is below.
+    reasons : dict of str to str, optional
+        Why training stopped, by the name of the model; a key of
+        `trainer.core.termination.REASONS`, or any words.
     kept : int, optional
-        The iteration whose parameters were kept, if not the last; of one model only.
+        Position in the history of the parameters that were kept, if not the last; of one model.
     name : str, optional
         Title of the picture.
-    held_out_label : str, default="rows held out"
-        What to call the rows held out.
+    held_out_label : str, default="held-out rows"
+        Name of the held-out rows.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where the curve was drawn.
+        What the cost was drawn on.
     gradient_ax_ : matplotlib Axes or None
-        Where the gradient was drawn.
+        What the gradient was drawn on.
     figure_ : matplotlib Figure
         The figure they belong to.
 
+    Raises
+    ------
+    ValueError
+        For no models, more than there are colours, or a history without the columns needed.
+
     Examples
     --------
-    >>> display = LossCurveDisplay([0.25, 0.1, 0.09], reason="max_iter").plot()
+    >>> history = {"cost": [0.25, 0.1, 0.09]}
+    >>> display = LossCurveDisplay({"adam": history}, reasons={"adam": "max_iter"}).plot()
     >>> display.ax_.get_xlabel()
     'iteration'
     """
 
     def __init__(
         self,
-        loss_curve: npt.ArrayLike | Mapping[str, npt.ArrayLike],
-        validation_curve: npt.ArrayLike | None = None,
+        histories: Mapping[str, Any],
         *,
-        gradient_curve: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+        gradient: bool = False,
         tol: float | None = None,
-        reason: str | Mapping[str, str] | None = None,
+        reasons: Mapping[str, str] | None = None,
         kept: int | None = None,
         name: str | None = None,
-        held_out_label: str = "rows held out",
+        held_out_label: str = "held-out rows",
     ) -> None:
-        self.loss_curve = _curves(loss_curve)
-        self.validation_curve = None if validation_curve is None else np.asarray(validation_curve)
-        self.gradient_curve = None if gradient_curve is None else _curves(gradient_curve)
+        check_few(histories)
+        for key, history in histories.items():
+            for column in ("cost", "gradient_max")[: 1 + gradient]:
+                if column not in history:
+                    raise ValueError(
+                        f"each history must have the column {column!r}, got {list(history)} for "
+                        f"{key!r}; give a neuron's history_"
+                    )
+        self.histories = dict(histories)
+        self.gradient = gradient
         self.tol = tol
-        self.reason = reason
+        self.reasons = dict(reasons or {})
         self.kept = kept
         self.name = name
         self.held_out_label = held_out_label
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        *,
-        gradient: bool = False,
-        ax: Any = None,
-        name: str | None = None,
-        held_out_label: str = "rows held out",
-    ) -> Self:
-        """Draw the loss curve of a fitted neuron.
+    def from_estimator(cls, estimator: Any, **options: Any) -> Self:
+        """Draw the loss curve of a fitted neuron, named after the optimizer that ran.
 
         Parameters
         ----------
         estimator : LogisticNeuron or Pipeline that ends with one
             Fitted.
-        gradient : bool, default=False
-            Draw the largest component of the gradient too, in a panel beneath.
-        ax : matplotlib Axes, or a pair of them with `gradient`, optional
-            Where to draw; None makes a figure.
-        name : str, optional
-            Title of the picture.
-        held_out_label : str, default="rows held out"
-            What to call the rows held out.
+        **options
+            As in `from_estimators`.
 
         Returns
         -------
         LossCurveDisplay
         """
         neuron = _neuron(estimator)
-        reason = neuron.termination_.reason
-        kept = None
-        if neuron.early_stopping and reason != "diverged":
-            kept = int(np.argmin(neuron.validation_curve_))
-        elif reason == "interrupted":
-            kept = int(np.argmin(neuron.loss_curve_))
-        display = cls(
-            neuron.loss_curve_,
-            neuron.validation_curve_,
-            gradient_curve=_gradient_curve(neuron) if gradient else None,
-            tol=neuron.tol,
-            reason=reason,
-            kept=kept,
-            name=name,
-            held_out_label=held_out_label,
-        )
-        return display.plot(ax=ax)
+        optimizer = getattr(neuron, "optimizer_", neuron.optimizer)
+        return cls.from_estimators({optimizer: neuron}, **options)
 
     @classmethod
     def from_estimators(
@@ -142,6 +125,7 @@ class LossCurveDisplay:
         gradient: bool = False,
         ax: Any = None,
         name: str | None = None,
+        held_out_label: str = "held-out rows",
     ) -> Self:
         """Draw the loss curves of several fitted neurons into one picture.
 
@@ -152,9 +136,11 @@ class LossCurveDisplay:
         gradient : bool, default=False
             Draw the largest component of each gradient too, in a panel beneath.
         ax : matplotlib Axes, or a pair of them with `gradient`, optional
-            Where to draw; None makes a figure.
+            Axes to draw on; None makes a figure.
         name : str, optional
             Title of the picture.
+        held_out_label : str, default="held-out rows"
+            Name of the held-out rows, of one neuron.
 
         Returns
         -------
@@ -166,157 +152,177 @@ class LossCurveDisplay:
             For no neurons, or more than there are colours.
         """
         neurons = {key: _neuron(each) for key, each in estimators.items()}
+        for neuron in neurons.values():
+            check_is_fitted(neuron)
+        ends = {key: getattr(neuron, "termination_", None) for key, neuron in neurons.items()}
         tols = {neuron.tol for neuron in neurons.values()}
         display = cls(
-            {key: neuron.loss_curve_ for key, neuron in neurons.items()},
-            gradient_curve=(
-                {key: _gradient_curve(neuron) for key, neuron in neurons.items()}
-                if gradient
-                else None
-            ),
+            {key: neuron.history_ for key, neuron in neurons.items()},
+            gradient=gradient,
             tol=tols.pop() if len(tols) == 1 else None,
-            reason={key: neuron.termination_.reason for key, neuron in neurons.items()},
+            reasons={key: end.reason for key, end in ends.items() if end is not None},
+            kept=_kept(next(iter(neurons.values()))) if len(neurons) == 1 else None,
             name=name,
+            held_out_label=held_out_label,
         )
-        return display.plot(ax=ax)
+        return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
+    def _new_axes(self) -> list[Any]:
+        if not self.gradient:
+            return super()._new_axes()
+        return list(self._new_figure((6.4, 6.2)).subplots(2, sharex=True))
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, or a pair of them with a gradient, optional
-            Where to draw; None makes a figure.
+    def _given_axes(self, ax: Any) -> list[Any]:
+        axes = np.ravel(ax).tolist()
+        if len(axes) != 1 + self.gradient:
+            raise ValueError(
+                f"ax must be {1 + self.gradient} Axes, one for the cost and one for its gradient "
+                f"if that is drawn, got {len(axes)}"
+            )
+        return axes
 
-        Returns
-        -------
-        LossCurveDisplay
-        """
-        aside = ax is None and isinstance(self.loss_curve, dict)
-        ax, gradient_ax = self._panels(ax)
-        if isinstance(self.loss_curve, dict):
-            self._draw_several(ax, gradient_ax, self.loss_curve)
-        else:
-            self._draw_one(ax, gradient_ax, self.loss_curve)
-        ax.set(ylabel="cost J (mean squared error + penalty)")
-        tidy(ax)
+    def _draw(self, ax: Any, gradient_ax: Any = None) -> None:
+        alone = len(self.histories) == 1
+        longest = max(_last_iteration(history) for history in self.histories.values())
+        styles = zip(COLOURS, DASHES, MARKERS, strict=True)
+        for (key, history), (colour, dash, marker) in zip(
+            self.histories.items(), styles, strict=False
+        ):
+            style = {"color": colour, "ls": dash, "lw": 1.8}
+            if alone:
+                label = f"{literal(key)}: J = mean squared error + penalty, training rows"
+                style |= _few_marked(longest)
+            else:
+                label = f"{literal(key)}, {_last_iteration(history)} iterations"
+                if key in self.reasons:
+                    label += f":\n{literal(reason_label(self.reasons[key]))}"
+                style |= {"marker": marker, "ms": 7, "mfc": "white", "mew": 1.5, "markevery": [-1]}
+            ax.plot(*_curve(history, "cost"), **style, label=label)
+            if gradient_ax is not None:
+                gradient_ax.plot(*_curve(history, "gradient_max"), **style)
+        if alone:
+            self._draw_details(ax, *self.histories.items())
+        _mark_new_starts(ax, self.histories.values())
+        _scale_cost(ax)
+        ax.set_ylabel("cost" if alone else "cost J, with penalty")
+        for each in filter(None, (ax, gradient_ax)):
+            _scale_iterations(each, longest)
+            tidy(each)
         if gradient_ax is not None:
             if self.tol:
                 label = f"tol = {self.tol:g}"
-                gradient_ax.axhline(self.tol, color=GREY, lw=1, ls="dotted", label=label, zorder=2)
-                gradient_ax.legend(frameon=False)
-            gradient_ax.set(yscale="log", ylabel="largest slope of J")
-            tidy(gradient_ax)
+                gradient_ax.axhline(self.tol, color=GREY, lw=1, ls="dotted", label=label)
+            gradient_ax.set(yscale="log", ylabel="largest gradient component")
         (gradient_ax or ax).set_xlabel("iteration")
-        if self.name:
-            ax.set_title(self.name, loc="left")
-        # Of several models its entries are many and long: they would cover the curves.
-        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if aside else {}
-        ax.legend(frameon=False, **place)
-        self.ax_, self.gradient_ax_, self.figure_ = ax, gradient_ax, ax.figure
-        return self
+        self.gradient_ax_ = gradient_ax
 
-    def _width(self) -> float:
-        return 8.6 if isinstance(self.loss_curve, dict) else 6.4
-
-    def _panels(self, ax: Any) -> tuple[Any, Any]:
-        """The axes for J and, with a gradient, those for it."""
-        if self.gradient_curve is None:
-            return new_axes(ax, figsize=(self._width(), 4.2)), None
-        if ax is None:
-            return tuple(new_axes(None, figsize=(self._width(), 6.4), panels=2))
-        axes = np.ravel(ax)
-        if len(axes) != 2:
-            raise ValueError(
-                "ax must be two Axes, for the cost and for its gradient, got one; give two, or "
-                "leave the gradient out"
+    def _draw_details(self, ax: Any, item: tuple[str, Any]) -> None:
+        """What is drawn of one model only: held-out rows, overshoot, kept and last iteration."""
+        key, history = item
+        iteration, cost = _column(history, "iteration"), _column(history, "cost")
+        if "validation_cost" in history:
+            ax.plot(
+                *_curve(history, "validation_cost"), color=COLOURS[1], ls=DASHES[1], lw=1.8,
+                label=f"mean squared error, {literal(self.held_out_label)}",
+                **_few_marked(_last_iteration(history)),
+            )  # fmt: skip
+        peak = _overshoot(history)
+        if peak is not None:
+            label = f"overshoot at iteration {iteration[peak]}: an update rule can raise J"
+            ax.plot(iteration[peak], cost[peak], "v", ms=8, label=label, **HOLLOW)
+        if self.kept is not None and self.kept != len(cost) - 1:
+            label = f"kept: iteration {iteration[self.kept]}"
+            ax.plot(iteration[self.kept], cost[self.kept], "o", ms=7, label=label, **HOLLOW)
+        if key in self.reasons:
+            label = (
+                f"stopped at iteration {iteration[-1]}: {literal(reason_label(self.reasons[key]))}"
             )
-        return axes[0], axes[1]
-
-    def _draw_one(self, ax: Any, gradient_ax: Any, costs: Array) -> None:
-        curves = {"training rows": costs}
-        if self.validation_curve is not None:
-            curves[self.held_out_label] = self.validation_curve
-        last = len(costs) - 1
-        few = MARKERS[0] if last <= FEW else None
-        for (label, curve), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
-            style = {"color": colour, "linestyle": dash, "marker": few, "ms": 3, "lw": 1.8}
-            ax.plot(np.arange(last + 1), curve, label=label, **style)
-        _scale_cost(ax, np.concatenate(list(curves.values())))
-        _scale_iterations(ax, last)
-        if gradient_ax is not None:
-            gradient_ax.plot(self.gradient_curve, color=COLOURS[0], marker=few, ms=3, lw=1.8)
-            _scale_iterations(gradient_ax, last)
-        if self.kept not in (None, last):
-            label = f"kept: iteration {self.kept}"
-            ax.plot(self.kept, costs[self.kept], "o", ms=6, mec=GREY, label=label, **HOLLOW)
-        if self.reason is not None:
-            label = f"stopped at {last}: {_words(self.reason)}"
-            for each in filter(None, (ax, gradient_ax)):
-                each.axvline(last, color=GREY, lw=1, ls="dotted", zorder=0)
-            ax.plot(last, costs[-1], "D", ms=7, mec=GREY, label=label, **HOLLOW)
-
-    def _draw_several(self, ax: Any, gradient_ax: Any, curves: dict[str, Array]) -> None:
-        check_few(curves)
-        gradients = self.gradient_curve or {}
-        longest = max(map(len, curves.values())) - 1
-        reasons = self.reason if isinstance(self.reason, Mapping) else {}
-        for (name, costs), colour, marker, dash in zip(
-            curves.items(), COLOURS, MARKERS, DASHES, strict=False
-        ):
-            last = len(costs) - 1
-            label = f"{name}, {last} iterations"
-            if name in reasons:
-                label += f":\n{_words(reasons[name])}"
-            panels = [(ax, costs)]
-            if gradient_ax is not None:
-                panels.append((gradient_ax, gradients[name]))
-            for each, curve in panels:
-                each.plot(
-                    curve, color=colour, ls=dash, lw=1.8, marker=marker, ms=7, mfc="white",
-                    mew=1.5, markevery=[last], label=label if each is ax else None,
-                )  # fmt: skip
-        _scale_cost(ax, np.concatenate(list(curves.values())))
-        for each in filter(None, (ax, gradient_ax)):
-            _scale_iterations(each, longest)
+            ax.plot(iteration[-1], cost[-1], "D", ms=7, label=label, **HOLLOW)
 
 
 def _neuron(estimator: Any) -> Any:
     return estimator[-1] if hasattr(estimator, "steps") else estimator
 
 
-def _gradient_curve(neuron: Any) -> Array:
-    return neuron.history_["gradient_max"].to_numpy()
+def _kept(neuron: Any) -> int | None:
+    """Position in the history of the parameters kept; of a bank there is no single one."""
+    ends: Any = getattr(neuron, "terminations_", ())
+    if len(ends) != 1 or neuron.loss_curve_[-1] == ends[0].cost:
+        return None
+    places = np.flatnonzero(neuron.loss_curve_ == ends[0].cost)
+    return int(places[0]) if len(places) else None
 
 
-def _curves(curves: Any) -> Any:
-    if isinstance(curves, Mapping):
-        return {name: np.asarray(curve) for name, curve in curves.items()}
-    return np.asarray(curves)
+def _column(history: Any, column: str) -> Array:
+    """A column of a history; the iterations are counted and the run is the first by default."""
+    if column in history:
+        return np.asarray(history[column])
+    n = len(history["cost"])
+    return np.arange(n) if column == "iteration" else np.ones(n, dtype=int)
 
 
-def _words(reason: Any) -> str:
-    return STOPPED.get(reason, reason)
+def _last_iteration(history: Any) -> int:
+    return int(_column(history, "iteration")[-1])
 
 
-def _scale_cost(ax: Any, costs: Array) -> None:
-    """A log scale where a linear one would press the curve against the axis."""
+def _new_starts(history: Any) -> Array:
+    """Positions in the history where a run after the first begins."""
+    return np.flatnonzero(np.diff(_column(history, "run"))) + 1
+
+
+def _curve(history: Any, column: str) -> tuple[Array, Array]:
+    """Iterations and a column, with a gap between runs."""
+    gaps = _new_starts(history)
+    x, y = (_column(history, each).astype(float) for each in ("iteration", column))
+    return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
+
+
+def _mark_new_starts(ax: Any, histories: Iterable[Any]) -> None:
+    label: str | None = "new start"
+    for history in histories:
+        places = _new_starts(history)
+        if len(places):
+            points = (_column(history, each)[places] for each in ("iteration", "cost"))
+            ax.plot(*points, ">", ms=7, label=label, **HOLLOW)
+            label = None
+
+
+def _overshoot(history: Any) -> int | None:
+    """Position of the largest rise of J above its lowest value so far in its run, if large."""
+    runs = np.split(_column(history, "cost"), _new_starts(history))
+    lowest = np.concatenate([np.minimum.accumulate(run) for run in runs])
+    rise = np.concatenate(runs) - lowest
+    rise = np.where(rise > OVERSHOOT * lowest, rise, 0)
+    return int(rise.argmax()) if rise.any() else None
+
+
+def _few_marked(n_iter: int) -> dict[str, Any]:
+    return {"marker": MARKERS[0], "ms": 4} if n_iter <= FEW_ITERATIONS else {}
+
+
+def _scale_cost(ax: Any) -> None:
+    """A log scale over more than a decade, 0 in view over a factor of 2, else the data's range."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    if 10 * costs.min() < costs.max() and costs.min() > 0:
+    costs = np.concatenate([line.get_ydata() for line in ax.get_lines()])
+    costs = costs[np.isfinite(costs)]
+    low, high = costs.min(), costs.max()
+    if 0 < 10 * low < high:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
+    elif 2 * low < high:
+        ax.set_ylim(0, 1.05 * high)
     else:
-        ax.set_ylim(0, 1.1 * costs.max())
+        ax.ticklabel_format(axis="y", useOffset=False)
 
 
 def _scale_iterations(ax: Any, last: int) -> None:
-    """The same for a long run, whose start would be pressed against the other."""
+    """A log scale of long runs, whose first iterations would not be seen."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    if last > 200:
+    if last > LONG_RUN:
         ax.set_xscale("symlog", linthresh=1)
         ax.set_xlim(0, last * 1.3)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -5,36 +5,37 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from trainer.plots.style import COLOURS, GREY, new_axes, tidy
+from trainer.plots.display import Display
+from trainer.plots.style import COLOURS, GREY, literal, tidy
 
 
-class PenaltyCurveDisplay:
+class PenaltyCurveDisplay(Display):
     """Scores of all folds and their mean against the penalty alpha, the chosen one marked.
 
     Parameters
     ----------
     alphas : array-like of shape (n_alphas,)
-        Penalties, in any order. 0 stands a decade below the smallest other.
+        Penalties, in any order; where 0 is among them the scale is linear up to the smallest other.
     scores : array-like of shape (n_folds, n_alphas)
-        Score on each fold's held-out rows; the higher the better.
+        Score on each fold's held-out rows; higher is better.
     alpha : float, optional
-        The one that was chosen.
+        The chosen penalty.
     scoring : str or callable, optional
-        What the score is, for the axis.
+        Name of the score, for the axis.
     name : str, optional
         Title of the picture.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where the curve was drawn.
+        What the curve was drawn on.
     figure_ : matplotlib Figure
         The figure it belongs to.
 
     Raises
     ------
     ValueError
-        If there is not a column of scores for each penalty, or a penalty is below 0.
+        If `scores` does not have a column for each penalty, or a penalty is below 0.
 
     Examples
     --------
@@ -57,7 +58,7 @@ class PenaltyCurveDisplay:
         self.scores = np.asarray(scores, dtype=np.float64)
         if self.alphas.ndim != 1 or self.scores.shape[1:] != self.alphas.shape:
             raise ValueError(
-                "scores must have a line for each fold and a column for each of alphas, got "
+                "scores must have a row for each fold and a column for each of alphas, got "
                 f"scores of shape {self.scores.shape} with alphas of shape {self.alphas.shape}; "
                 "transpose them if folds are columns"
             )
@@ -76,7 +77,7 @@ class PenaltyCurveDisplay:
         estimator : fitted estimator, or Pipeline that ends with one
             With `alphas_` (n_alphas,), `scores_` (n_folds, n_alphas), `alpha_`, `scoring`.
         ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
+            Axes to draw on; None makes a figure.
         name : str, optional
             Title of the picture.
 
@@ -93,21 +94,9 @@ class PenaltyCurveDisplay:
             scoring=estimator.scoring,
             name=name,
         )
-        return display.plot(ax=ax)
+        return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curve.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        PenaltyCurveDisplay
-        """
-        ax = new_axes(ax)
+    def _draw(self, ax: Any) -> None:
         order = np.argsort(self.alphas)
         alphas, scores = self.alphas[order], self.scores[:, order]
         mean, spread = scores.mean(axis=0), scores.std(axis=0)
@@ -133,10 +122,5 @@ class PenaltyCurveDisplay:
             smallest = alphas[alphas > 0].min(initial=1.0)
             ax.set_xscale("symlog", linthresh=smallest)
         what = getattr(self.scoring, "__name__", self.scoring) or "score"
-        ax.set(xlabel="penalty alpha", ylabel=f"{what} (higher is better)")
-        if self.name:
-            ax.set_title(self.name, loc="left")
+        ax.set(xlabel="penalty alpha", ylabel=f"{literal(what)} (higher is better)")
         tidy(ax)
-        ax.legend(frameon=False)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

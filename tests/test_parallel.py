@@ -1,0 +1,158 @@
+"""Threads, the limit of BLAS threads, and scratch memory."""
+
+import os
+import subprocess
+import sys
+from threading import Barrier, Thread
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from trainer import LogisticNeuron
+from trainer.core import parallel
+
+
+def blas_threads():
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_blas_threads():
+    limiter = threadpool_limits(2, user_api="blas")  # in a `with` block, other threads could not
+    with threadpool_limits(None):
+        pass
+    yield
+    limiter.restore_original_limits()
+
+
+def test_blas_is_held_for_a_session_and_restored(two_blas_threads):
+    with parallel.session():
+        assert blas_threads() == {2}  # nothing has asked for it yet
+        parallel.hold_blas()
+        assert blas_threads() == {1}
+        with parallel.session():
+            parallel.hold_blas()
+        assert blas_threads() == {1}
+    assert blas_threads() == {2}
+
+
+def test_overlapping_sessions_restore_blas(two_blas_threads):
+    """A enters, B enters, A leaves, B leaves."""
+    a_may_leave, a_has_left = Barrier(2), Barrier(2)
+    seen = []
+
+    def a():
+        with parallel.session():
+            parallel.hold_blas()
+            a_may_leave.wait()
+        a_has_left.wait()
+
+    def b():
+        with parallel.session():
+            parallel.hold_blas()
+            a_may_leave.wait()
+            a_has_left.wait()
+            seen.append(blas_threads())
+        seen.append(blas_threads())
+
+    threads = [Thread(target=a), Thread(target=b)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [{1}, {2}]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_blas_is_restored_after_an_error_in_a_fit(two_blas_threads, error):
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = np.arange(400) % 12  # a bank large enough to hold BLAS at one thread
+    seen = []
+
+    class Failing:
+        def setup(self, estimator, context): ...
+        def teardown(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+        def on_fit_task_end(self, estimator, context):
+            seen.append(blas_threads())
+            raise error
+
+    neuron = LogisticNeuron()
+    neuron.set_callbacks(Failing())
+    with pytest.raises(error):
+        neuron.fit(X, y)
+    assert seen[0] == {1}
+    assert blas_threads() == {2}
+
+
+def test_a_child_process_is_not_limited(two_blas_threads):
+    with parallel.session():
+        parallel.hold_blas()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if blas_threads() == {2} and parallel.BLAS_LIMIT.n_holders == 0 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_environment_limits_the_threads():
+    code = "from trainer.core import parallel; print(parallel.available_threads())"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout == "1\n"
+    with threadpool_limits(1, user_api="blas"):
+        assert parallel.available_threads() == 1
+
+
+def test_sessions_side_by_side_divide_the_processors(monkeypatch):
+    monkeypatch.setattr(parallel, "available_threads", lambda: 4)
+    found = []
+    with parallel.session():
+        assert parallel.session_threads() == 4
+        parallel.run([int, int])
+
+        def other():
+            with parallel.session():
+                found.append(parallel.session_threads())
+
+        thread = Thread(target=other)
+        thread.start()
+        thread.join()
+    assert found == [2]
+
+
+def test_tasks_come_back_in_order_and_ignore_floating_point_errors():
+    def task(k):
+        def run():
+            return k, float(np.exp(np.float64(1000.0 * k)))
+
+        return run
+
+    with np.errstate(all="raise"):
+        assert parallel.run([task(k) for k in range(3)]) == [(0, 1.0), (1, np.inf), (2, np.inf)]
+
+
+def test_scratch_is_reused_within_a_session_only():
+    with parallel.session():
+        first = parallel.scratch("a", (5, 2), float)
+        assert np.shares_memory(first, parallel.scratch("a", (4, 2), float))
+        assert not np.shares_memory(first, parallel.scratch("b", (5, 2), float))
+        assert parallel.scratch("a", (4, 2), np.float32).dtype == np.float32
+        assert first.flags.f_contiguous
+    assert not np.shares_memory(first, parallel.scratch("a", (5, 2), float))
+
+
+def test_fits_in_two_threads_are_the_fits_one_by_one():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 10))
+    labels = [np.arange(4000) % 12, (X[:, 0] > 0).astype(int)]
+    alone = [LogisticNeuron().fit(X, y) for y in labels]
+    together = [LogisticNeuron() for _ in labels]
+    threads = [Thread(target=n.fit, args=(X, y)) for n, y in zip(together, labels, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_allclose(b.coef_, a.coef_, rtol=1e-10, atol=1e-13)

@@ -1,0 +1,282 @@
+"""What the attributes of a fit say is what happened: one run, several, banks, callbacks."""
+
+import warnings
+from time import perf_counter
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+from test_multistart import long_servedio
+
+from trainer import DivergenceError, LogisticNeuron, LogisticNeuronCV
+from trainer.optimizers import LBFGS, Momentum, Newton
+
+X_CANCER, Y_CANCER = load_breast_cancer(return_X_y=True)
+X_CANCER = StandardScaler().fit_transform(X_CANCER)
+
+
+class Watcher:
+    """A scikit-learn callback that may stop, or raise, after some iterations."""
+
+    def __init__(self, stop_after=None, error=None):
+        self.stop_after, self.error, self.n_seen = stop_after, error, 0
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        if context.parent is None:
+            return False
+        self.n_seen += 1
+        if self.n_seen == self.stop_after and self.error is not None:
+            raise self.error
+        return self.n_seen == self.stop_after
+
+
+def J(theta, alpha, X, y):
+    sigma = 1 / (1 + np.exp(-X @ theta[:-1] - theta[-1]))
+    return np.mean((y - sigma) ** 2) + alpha / 2 * theta[:-1] @ theta[:-1]
+
+
+def hard_data(seed=1):
+    """Data on which a second start wins (test_multistart)."""
+    return long_servedio(4000, 0.25, seed)
+
+
+def large():
+    """Rows enough for `auto` to solve samples first."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(100_000, 4))
+    return X, (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
+
+
+CASES = {
+    "one run": lambda: ((X_CANCER, Y_CANCER), {}),
+    "a second start": lambda: (hard_data(), {"alpha": 1e-5, "random_state": 0}),
+    "samples first": lambda: (large(), {"n_starts": 1}),
+    "a bank": lambda: (load_iris(return_X_y=True), {}),
+    "early stopping": lambda: (
+        (X_CANCER, Y_CANCER), {"optimizer": "adam", "early_stopping": True, "random_state": 0}
+    ),
+    "epochs": lambda: (
+        (X_CANCER, Y_CANCER), {"optimizer": "adam", "batch_size": 50, "max_iter": 30}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("callback", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_history_counts_and_times_what_happened(case, callback):
+    rows, options = CASES[case]()
+    neuron = LogisticNeuron(**options)
+    watcher = Watcher()
+    if callback:
+        neuron.set_callbacks(watcher)
+    started = perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron.fit(*rows)
+    elapsed = perf_counter() - started
+    history = neuron.history_
+    assert len(neuron.loss_curve_) == neuron.n_iter_ + 1 == len(history)
+    assert neuron.loss_curve_[0] == pytest.approx(0.25, rel=1e-12)  # J at 0 for any labels
+    np.testing.assert_array_equal(history["iteration"], np.arange(len(history)))
+    np.testing.assert_array_equal(history["cost"], neuron.loss_curve_)
+    assert (np.diff(history["seconds"]) >= 0).all()
+    end = neuron.termination_
+    assert history["seconds"].iloc[-1] <= end.seconds <= elapsed
+    assert end.seconds >= 0.8 * elapsed - 2e-3  # scikit-learn's checks of parameters come before
+    n_runs = {"a second start": 2, "samples first": 3}.get(case, 1)
+    assert ("run" in history) == (n_runs > 1)
+    if n_runs > 1:
+        np.testing.assert_array_equal(history["run"].unique(), np.arange(1, n_runs + 1))
+    if case == "samples first":
+        assert history.groupby("run")["n_rows"].first().tolist() == [2_500, 20_000, 100_000]
+    if callback:
+        assert watcher.n_seen == neuron.n_iter_ - (n_runs - 1)  # runs' starts are no iterations
+    assert end.n_passes > 0
+
+
+def test_the_second_start_is_appended_to_the_first():
+    X, y = hard_data()
+    options = {"alpha": 1e-5, "random_state": 0}
+    alone = LogisticNeuron(n_starts=1, **options).fit(X, y)
+    neuron = LogisticNeuron(**options).fit(X, y)
+    n = alone.n_iter_ + 1
+    np.testing.assert_allclose(neuron.loss_curve_[:n], alone.loss_curve_, rtol=1e-12)
+    assert (neuron.history_["run"] == 1).sum() == n
+    theta = np.append(neuron.coef_, neuron.intercept_)
+    assert neuron.loss_curve_[-1] == pytest.approx(J(theta, 1e-5, X, (y > 0)), rel=1e-12)
+    assert neuron.termination_.cost == pytest.approx(neuron.loss_curve_[-1], rel=1e-14)
+    assert neuron.termination_.n_passes > alone.termination_.n_passes
+
+
+def test_divergence_keeps_a_history_of_good_steps():
+    neuron = LogisticNeuron(optimizer="gradient_descent", learning_rate=1e5, alpha=1.0)
+    with pytest.raises(DivergenceError, match="in iteration 1;"):
+        neuron.fit(X_CANCER, Y_CANCER)
+    assert neuron.n_iter_ == 0
+    assert len(neuron.loss_curve_) == 1
+    assert np.isfinite(neuron.coef_).all()
+
+
+# ------------------------------------------------------------------------------ Ctrl-C
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_ctrl_c_leaves_fit_with_the_best_so_far(after):
+    neuron = LogisticNeuron(optimizer="nesterov", tol=0)
+    neuron.set_callbacks(Watcher(after, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        neuron.fit(X_CANCER, Y_CANCER)
+    assert neuron.termination_.reason == "interrupted"
+    assert not neuron.termination_.converged
+    assert neuron.n_iter_ == after
+    theta = np.append(neuron.coef_, neuron.intercept_)
+    cost = J(theta, 1e-4, X_CANCER, Y_CANCER)
+    assert neuron.termination_.cost == pytest.approx(cost, rel=1e-12)
+    assert cost < 0.25
+
+
+def test_ctrl_c_in_the_second_run_keeps_the_first_minimum_and_does_not_call_it_converged():
+    X, y = long_servedio(1000, 0.25, 2)
+    options = {"alpha": 1e-5, "random_state": 0, "optimizer": "lbfgs", "tol": 1e-9}
+    first = LogisticNeuron(n_starts=1, **options).fit(X, y)
+    neuron = LogisticNeuron(**options)
+    neuron.set_callbacks(Watcher(first.n_iter_ + 1, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        neuron.fit(X, y)
+    assert neuron.termination_.reason == "interrupted"
+    np.testing.assert_allclose(neuron.coef_, first.coef_, rtol=1e-9)
+
+
+def test_ctrl_c_stops_cross_validation():
+    X, y = large()
+    neuron = LogisticNeuronCV(alphas=3, tol=1e-10)
+    neuron.set_callbacks(Watcher(1, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        neuron.fit(X[:10_000], y[:10_000])  # the last run starts where a sample ended
+    assert not hasattr(neuron, "coef_")
+
+
+def test_ctrl_c_in_the_bank_of_a_cross_validation(monkeypatch):
+    from trainer.optimizers.lbfgs import LBFGS
+
+    step, calls = LBFGS.step, []
+
+    def interrupted(self, objective, state):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(self, objective, state)
+
+    monkeypatch.setattr(LBFGS, "step", interrupted)
+    neuron = LogisticNeuronCV(alphas=3)
+    with pytest.raises(KeyboardInterrupt):
+        neuron.fit(X_CANCER, Y_CANCER)
+    assert not hasattr(neuron, "alpha_")
+
+
+def test_ctrl_c_stops_a_grid_search(monkeypatch):
+    step, calls = Newton.step, []
+
+    def interrupted(self, objective, state):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return step(self, objective, state)
+
+    monkeypatch.setattr(Newton, "step", interrupted)
+    search = GridSearchCV(LogisticNeuron(optimizer="newton"), {"alpha": [1e-3, 1e-2]}, cv=3)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X_CANCER, Y_CANCER)
+    assert len(calls) == 6
+
+
+# ------------------------------------------------------- a fit that fails changes nothing
+
+FAILURES = {
+    "bad y": lambda n: n.fit(X_CANCER[:, :3], np.linspace(0, 1, 569)),
+    "one class": lambda n: n.fit(X_CANCER[:, :3], np.ones(569)),
+    "NaN": lambda n: n.fit(np.full((4, 3), np.nan), [0, 1, 0, 1]),
+    "wrong init": lambda n: n.set_params(init=[1.0, 2.0]).fit(X_CANCER[:, :3], Y_CANCER),
+    "wrong X_val": lambda n: n.fit(X_CANCER[:, :3], Y_CANCER, X_val=X_CANCER, y_val=Y_CANCER),
+    "no y_val": lambda n: n.fit(X_CANCER[:, :3], Y_CANCER, X_val=X_CANCER[:, :3]),
+    "early stopping": lambda n: n.set_params(early_stopping=True).fit(
+        [[0.0, 0, 0], [1, 1, 1]], [0, 1]
+    ),
+    "callback": lambda n: n.set_callbacks(Watcher(1, ValueError("no"))).fit(
+        X_CANCER[:, :3], Y_CANCER + 5
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [LogisticNeuron, LogisticNeuronCV])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_fit_that_fails_leaves_the_fitted_neuron_as_it_was(kind, failure):
+    if kind is LogisticNeuronCV and failure in ("wrong init", "wrong X_val", "no y_val",
+                                                "early stopping"):  # fmt: skip
+        pytest.skip("LogisticNeuronCV has no such parameter")
+    neuron = kind().fit(X_CANCER, Y_CANCER)
+    before = neuron.predict_proba(X_CANCER)
+    with pytest.raises(ValueError, match=r"\w"):
+        FAILURES[failure](neuron)
+    np.testing.assert_array_equal(neuron.predict_proba(X_CANCER), before)
+    assert neuron.classes_.tolist() == [0, 1]
+    assert neuron.n_features_in_ == 30
+
+
+# --------------------------------------------------------------- optimizers as values
+
+
+def test_an_optimizer_may_be_an_instance():
+    by_name = LogisticNeuron(optimizer="momentum", max_iter=5)
+    instance = LogisticNeuron(optimizer=Momentum(), max_iter=5)
+    other = LogisticNeuron(optimizer=Momentum(momentum=0.5, learning_rate=0.1), max_iter=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for neuron in (by_name, instance, other):
+            neuron.fit(X_CANCER, Y_CANCER)
+    np.testing.assert_array_equal(instance.coef_, by_name.coef_)
+    assert np.abs(other.coef_ - by_name.coef_).max() > 1e-3
+    assert "Momentum(learning_rate=0.1" in repr(other)
+    LogisticNeuron(optimizer=LBFGS(memory_size=3)).fit(X_CANCER, Y_CANCER)
+
+
+def test_scikit_learns_tools_see_an_optimizers_parameters():
+    grid = {"optimizer__momentum": [0.0, 0.9], "alpha": [0.1]}
+    neuron = LogisticNeuron(optimizer=Momentum(learning_rate=0.5), max_iter=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search = GridSearchCV(neuron, grid, cv=2, scoring="neg_brier_score")
+        search.fit(X_CANCER, Y_CANCER)
+    assert search.best_params_["optimizer__momentum"] == 0.9
+    assert neuron.optimizer.momentum == 0.9  # the grid's, not the search's
+    assert neuron.get_params()["optimizer__batch_size"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Momentum(momentum=1.0), "momentum must be a number >= 0 and < 1, got 1.0"),
+        (lambda: Momentum(learning_rate=-1), "learning_rate must be a number > 0"),
+        (lambda: Momentum(batch_size=0), "batch_size must be an integer >= 1, got 0"),
+        (lambda: LBFGS(memory_size=2.5), "memory_size must be an integer >= 1, got 2.5"),
+        (lambda: Newton(first_radius=0), "first_radius must be a number >= 1e-08"),
+        (lambda: Momentum().set_params(speed=1), "'speed' is no parameter of Momentum"),
+        (
+            lambda: LogisticNeuron(optimizer=Momentum(), learning_rate=0.1).fit([[0.0]], [0]),
+            r"set it on the optimizer, Momentum\(learning_rate=",
+        ),
+        (lambda: LogisticNeuron(optimizer=3).fit([[0.0]], [0]), "optimizer"),
+    ],
+)
+def test_bad_optimizers_are_named(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

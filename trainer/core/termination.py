@@ -1,0 +1,134 @@
+"""Why training stopped: every reason, what it is called, and what to do about it."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Reason(NamedTuple):
+    """One reason to stop.
+
+    `label` is for legends; `message` is a template for the fields of a `Termination`.
+    """
+
+    label: str
+    message: str
+    converged: bool = False
+
+
+REASONS = {
+    "gradient": Reason(
+        "gradient within tol",
+        "the largest component of the gradient, {gradient_max:.3g}, is within tol",
+        converged=True,
+    ),
+    "early_stopping": Reason(
+        "no gain on the validation rows",
+        "the objective on the validation rows has not improved for {patience} iterations; "
+        "the parameters that were best there are kept",
+        converged=True,
+    ),
+    "max_iter": Reason(
+        "max_iter reached",
+        "max_iter = {max_iter} iterations were not enough: the largest component of the gradient "
+        "is {gradient_max:.3g}; raise max_iter or tol, or scale the features",
+    ),
+    "sample": Reason(
+        "sample solved",
+        "one more iteration would gain less than the sampling error of {n_rows} rows",
+    ),
+    "plateau": Reason(
+        "plateau of J",
+        "no step lowers J any further in this precision, though the largest component of the "
+        "gradient is {gradient_max:.3g}; scale the features or raise tol",
+    ),
+    "saturated": Reason(
+        "neuron saturated",
+        "the neuron is so saturated (mean σ(1-σ) = {mean_sigmoid_derivative:.1e}) that its "
+        "gradient would be this small whatever the labels; start nearer to 0 (init), scale the "
+        "features, or set alpha > 0",
+    ),
+    "saddle": Reason(
+        "saddle point",
+        "the gradient is within tol at a saddle point, not at a minimum: the smallest curvature "
+        "is {smallest_curvature:.3g}; start elsewhere (init), or use optimizer='newton'",
+    ),
+    "separable": Reason(
+        "no finite minimum",
+        "there is no finite minimum: J decreases towards {cost:.3g}, the fraction of rows on the "
+        "wrong side of the boundary, as the weights grow; set alpha > 0",
+    ),
+    "diverged": Reason(
+        "diverged",
+        "J went from {cost:.3g} to {diverged_to:.3g} in iteration {n_iter}; "
+        "the parameters before that step are kept",
+    ),
+    "interrupted": Reason(
+        "interrupted",
+        "stopped on request after {n_iter} iterations; the best parameters are kept",
+    ),
+}
+"""All reasons, by the name that `Termination.reason` gives."""
+
+
+@dataclass(frozen=True)
+class Termination:
+    """Why the training of a neuron stopped, and where.
+
+    Attributes
+    ----------
+    reason : str
+        One of the names in `trainer.core.termination.REASONS`: "gradient" (no component of
+        the gradient exceeds tol, at a minimum as far as was checked), "early_stopping",
+        "max_iter", "plateau" (rounding hides any decrease of J), "saturated" (the gradient
+        would be as small whatever the labels), "saddle", "separable" (no finite minimum),
+        "diverged" or "interrupted".
+    message : str
+        The same in a sentence, with a remedy.
+    n_iter : int
+        Number of the iteration after which the training of this neuron ended.
+    cost : float
+        J at the parameters that were kept.
+    gradient_max : float
+        Largest component of dJ/dθ there, in absolute value.
+    at_minimum : bool
+        False at a saddle point.
+    smallest_curvature : float
+        Smallest eigenvalue of d²J/dθ² there, positive at a strict minimum; see
+        `trainer.core.optimality`.
+    mean_sigmoid_derivative : float
+        Mean of σ(1 - σ): 1/4 at θ = 0, near 0 for a saturated neuron.
+    n_starts, n_agreeing : int
+        Starts compared, and how many of them led to nothing lower than what was kept.
+    n_passes : float
+        How often the training rows were read, by all neurons and runs together.
+    seconds : float
+        Wall-clock time of the whole fit.
+    """
+
+    reason: str
+    message: str
+    n_iter: int
+    cost: float
+    gradient_max: float
+    at_minimum: bool = True
+    smallest_curvature: float = float("nan")
+    mean_sigmoid_derivative: float = float("nan")
+    n_starts: int = 1
+    n_agreeing: int = 1
+    n_passes: float = float("nan")
+    seconds: float = float("nan")
+
+    @property
+    def converged(self) -> bool:
+        """Whether training ended at a minimum to tol, or early as asked."""
+        return REASONS[self.reason].converged
+
+
+def message(reason: str, /, **values: Any) -> str:
+    """The sentence for a reason, with the values that it mentions."""
+    return REASONS[reason].message.format(**values)
+
+
+def reason_label(reason: str) -> str:
+    """The reason in a few words, for legends; an unknown one is returned as it is."""
+    return REASONS[reason].label if reason in REASONS else reason

@@ -1,0 +1,242 @@
+"""From what users pass to `fit`, arrays or a source of blocks, to rows, targets and weights."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_array
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+from trainer.core.loss import SQUARED_ERROR, Loss
+from trainer.core.objective import Objective
+from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
+from trainer.estimators.targets import Targets, from_labels, from_probabilities, is_soft
+
+Array = npt.NDArray[Any]
+
+KINDS: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+"""What `check_array` accepts as features."""
+
+
+class Data(NamedTuple):
+    """Rows to train on.
+
+    Attributes
+    ----------
+    rows : Rows
+        The rows, with targets as `loss` stores them.
+    loss : Loss
+        The loss of a row.
+    classes : array of shape (n_classes,)
+        The classes, in order.
+    dtype : dtype
+        Precision of X as it was passed.
+    X, targets, weight : array, Targets, array or None
+        The same in arrays: features, targets, and `sample_weight` without class weights; None
+        if the rows come from a source.
+    """
+
+    rows: Rows
+    loss: Loss
+    classes: Array
+    dtype: Any
+    X: Any = None
+    targets: Targets | None = None
+    weight: Array | None = None
+
+    @property
+    def n_neurons(self) -> int:
+        """One for two classes, else one a class."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    def objective(self, alpha: Any, fit_intercept: bool) -> Objective:
+        """J over these rows."""
+        return Objective(self.rows, alpha, fit_intercept, self.loss)
+
+    def part(self, mask: Array) -> "Data":
+        """Some of the rows; for arrays only."""
+        assert self.targets is not None
+        weight = self.targets.weight
+        chosen = self.targets._replace(
+            values=self.targets.values[mask], weight=None if weight is None else weight[mask]
+        )
+        return in_arrays(self.X[mask], chosen, None, self.dtype)
+
+
+def is_source(X: Any) -> bool:
+    """Whether X is a source of rows: an object whose `blocks()` yields (X, y) or (X, y, weight)."""
+    return callable(getattr(X, "blocks", None))
+
+
+def prepare(
+    neuron: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    classes: Array | None = None,
+    reset: bool = False,
+    class_weight: Any = "estimator",
+) -> Data:
+    """Validate rows by the rules of `fit`.
+
+    Parameters
+    ----------
+    neuron : estimator
+        Whose `class_weight` applies, and whose features X must have.
+    X, y, sample_weight
+        As in `LogisticNeuron.fit`.
+    classes : array, optional
+        The classes, where they are known.
+    reset : bool
+        Whether the features' number and names are set rather than checked.
+    class_weight : dict, "balanced" or None
+        Class weights in place of the estimator's.
+
+    Returns
+    -------
+    Data
+    """
+    if class_weight == "estimator":
+        class_weight = neuron.class_weight
+    if is_source(X):
+        return _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
+    if is_soft(y):
+        X = validate_data(neuron, X, reset=reset, **KINDS)
+        check_consistent_length(X, y)
+    elif reset:
+        X, y = validate_data(neuron, X, y, **KINDS)
+    else:
+        X, y = validate_data(neuron, X, reset=False, **KINDS), column_or_1d(y)
+        check_consistent_length(X, y)
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    encode = from_probabilities if is_soft(y) else from_labels
+    targets = encode(y, weight, class_weight, X.dtype, classes)
+    return in_arrays(X, targets, weight, X.dtype)
+
+
+def in_arrays(X: Any, targets: Targets, weight: Array | None, dtype: Any) -> Data:
+    """Rows of arrays that have been validated."""
+    loss, values = SQUARED_ERROR.encode(targets.values)
+    rows = ArrayRows(*promoted(X, values, targets.weight))
+    return Data(rows, loss, targets.classes, dtype, X, targets, weight)
+
+
+def _from_source(
+    neuron: Any,
+    source: Any,
+    y: Any,
+    sample_weight: Any,
+    classes: Array | None,
+    reset: bool,
+    class_weight: Any,
+) -> Data:
+    """Survey a source in one pass; its targets are encoded block by block in every pass."""
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"{name} must be None where X is a source of rows, whose blocks hold it"
+            )
+    survey = _Survey(source)
+    if reset:
+        neuron.n_features_in_ = survey.n_features
+        vars(neuron).pop("feature_names_in_", None)
+    elif survey.n_features != neuron.n_features_in_:
+        raise ValueError(
+            f"X has {survey.n_features} features, but {type(neuron).__name__} is expecting "
+            f"{neuron.n_features_in_} features as input"
+        )
+    if classes is None:
+        classes = survey.classes
+    if isinstance(class_weight, str):  # "balanced"
+        if survey.is_soft:
+            raise ValueError(
+                "class_weight must be a dict or None for soft labels from a source of rows, got "
+                f"{class_weight!r}; give the weights of the classes"
+            )
+        totals = np.array([survey.class_totals.get(label, 0.0) for label in classes.tolist()])
+        shares = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1))
+        class_weight = dict(zip(classes.tolist(), shares.tolist(), strict=True))
+    dtype = survey.dtype
+    encode = from_probabilities if survey.is_soft else from_labels
+    is_binary = len(classes) == 2
+    loss = SQUARED_ERROR if survey.is_soft else SQUARED_ERROR.encode(np.zeros(1))[0]
+
+    def blocks() -> Iterator[tuple[Any, Array, Array | None]]:
+        for X, labels, weight in _checked_blocks(source):
+            if weight is not None:
+                weight = weight.astype(dtype)
+            targets = encode(labels, weight, class_weight, dtype, classes)
+            values = targets.values
+            if not survey.is_soft:
+                values = SQUARED_ERROR.encode(values)[1]
+            yield X.astype(dtype, copy=False), values, targets.weight
+
+    rows = BlockRows(
+        blocks, survey.n_rows, survey.n_features, 1 if is_binary else len(classes), dtype,
+        survey.is_sparse,
+    )  # fmt: skip
+    return Data(rows, loss, classes, dtype)
+
+
+class _Survey:
+    """What one pass over a source tells: its shape, precision and classes."""
+
+    def __init__(self, source: Any) -> None:
+        self.n_rows, self.n_features = 0, -1
+        self.dtype: Any = np.dtype(np.float32)
+        self.is_sparse = self.is_soft = False
+        self.class_totals: dict[Any, float] = {}
+        for X, y, weight in _checked_blocks(source):
+            if self.n_features not in (-1, X.shape[1]):
+                raise ValueError(
+                    f"all blocks must have the same features, got {X.shape[1]} after "
+                    f"{self.n_features}"
+                )
+            self.n_rows, self.n_features = self.n_rows + X.shape[0], X.shape[1]
+            self.dtype = np.promote_types(self.dtype, X.dtype)
+            self.is_sparse, self.is_soft = not isinstance(X, np.ndarray), is_soft(y)
+            if self.is_soft:
+                self.class_totals.update(dict.fromkeys(range(y.shape[1]), 1.0))
+                continue
+            counted = np.ones(len(y)) if weight is None else weight
+            labels, inverse = np.unique(y[counted > 0], return_inverse=True)
+            sums = np.bincount(inverse, weights=counted[counted > 0], minlength=len(labels))
+            for label, total in zip(labels.tolist(), sums.tolist(), strict=True):
+                self.class_totals[label] = self.class_totals.get(label, 0.0) + total
+        if self.n_rows == 0:
+            raise ValueError("a source of rows must yield at least one block with rows, got none")
+
+    @property
+    def classes(self) -> Array:
+        """The classes that have rows with weight."""
+        found = np.array(sorted(self.class_totals))
+        if len(found) < 2:
+            raise ValueError(
+                "LogisticNeuron needs rows of at least two classes with weight, got only one "
+                f"class: {found.tolist()}"
+            )
+        return found
+
+
+def _checked_blocks(source: Any) -> Iterator[tuple[Any, Array, Array | None]]:
+    """The blocks of a source, validated: (X, y, weight)."""
+    for i, block in enumerate(source.blocks()):
+        try:
+            X, y, weight = block if len(block) == 3 else (*block, None)
+            X = check_array(X, **KINDS)
+            y = np.asarray(y) if is_soft(y) else column_or_1d(y)
+            check_consistent_length(X, y)
+            if weight is not None:
+                weight = _check_sample_weight(weight, X, dtype=X.dtype, ensure_non_negative=True)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"block {i} of the source of rows: {error}") from error
+        yield X, y, weight

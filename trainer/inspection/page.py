@@ -1,0 +1,74 @@
+"""One HTML file from a template, styles, scripts and data; it makes no request."""
+
+import base64
+import html
+import json
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def self_contained_page(
+    template: str, styles: list[str], scripts: list[str], data: Any, title: str
+) -> str:
+    """Fill a template of `trainer/web`.
+
+    The template marks its places by ``{{policy}}``, ``{{title}}``, ``{{style}}``, ``{{script}}``
+    and ``{{data}}``. The content security policy allows these styles and this script, by their
+    hashes, and nothing else: no request leaves the page, and no name or label can run as code.
+
+    Parameters
+    ----------
+    template : str
+        Name of the template in `trainer/web`.
+    styles, scripts : list of str
+        Names of files there, joined in this order.
+    data : object
+        What the script reads, as JSON; see `encoded` for arrays.
+    title : str
+        Title of the page.
+
+    Returns
+    -------
+    str
+        The HTML.
+    """
+    folder = files("trainer") / "web"
+    style, script = (
+        "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+        for names in (styles, scripts)
+    )
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    # "<" could end the element that holds the data.
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    parts = {
+        "policy": policy,
+        "title": html.escape(title),
+        "style": style,
+        "script": script,
+        "data": text.replace("<", "\\u003c"),
+    }
+    head, *rest = (folder / template).read_text(encoding="utf-8").split("{{")
+    filled = [head]
+    for piece in rest:
+        name, _, after = piece.partition("}}")
+        filled += [parts[name], after]
+    return "".join(filled)
+
+
+def encoded(values: Array) -> str:
+    """An array as base64 of little-endian float64, row after row, to the last bit."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode("ascii")
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"

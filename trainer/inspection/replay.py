@@ -1,0 +1,435 @@
+"""A training run, iteration by iteration, and the page that replays it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
+
+from trainer.core.objective import Objective
+from trainer.core.termination import Termination
+from trainer.estimators.data import prepare
+from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.targets import is_soft
+from trainer.inspection.evaluation import BrierDecomposition, brier_decomposition, compare_models
+from trainer.inspection.page import encoded, self_contained_page
+from trainer.inspection.parameters import (
+    check_classes,
+    check_neuron,
+    fitted_parameters,
+    in_banks,
+    named,
+    objective_over,
+    parameter_names,
+)
+from trainer.inspection.surface import parameter_places
+from trainer.inspection.tracing import N_FIGURES, trace
+
+Array = npt.NDArray[Any]
+
+MAX_STEPS_NUMBERS = 2**16
+"""Parameters of all iterations kept, and as many derivatives: a third of a page of 3 MB each."""
+
+MAX_ROWS_NUMBERS = 2**17
+"""Feature values of all samples kept: 1.4 MB of a page."""
+
+MAX_ROWS = 2000
+"""Samples kept: a page draws that many, and J over a grid of two parameters, without delay."""
+
+SAME_RUN = 1e-6
+"""How far the copy that is trained may end from the neuron, relative to its largest parameter."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A training run in numbers; see `Replay.from_neuron`.
+
+    Attributes
+    ----------
+    names : list of str
+        The parameters' names, the features' and "intercept"; d + 1 of them.
+    classes : tuple of str
+        The two labels; the neuron gives the probability of the second.
+    run, iteration, J, gradient_max : array of shape (n_steps,)
+        As in `trainer.trace`, one entry an iteration, the start first.
+    theta, gradient : array of shape (n_steps, d + 1)
+        Parameters, and dJ/dθ over all samples, penalty included; the bias last.
+    J_test : array of shape (n_steps,) or None
+        The same cost over the test samples.
+    kept : int
+        The step whose parameters the neuron has.
+    X, y, share : array of shape (n_shown, d), (n_shown,), (n_shown,)
+        Samples, their targets, and what each weighs in J: 1/n without weights.
+    shown : array of int of shape (n_shown,)
+        Which of the training samples these are.
+    steps : array of int of shape (n_steps,)
+        Which lines of the trace these steps are.
+    n_samples, n_iter : int
+        Training samples, and lines of the trace, in all: more than are kept where they are very
+        many.
+    parameters : tuple of int
+        The two parameters over which the cost surface is drawn.
+    alpha : float
+        The penalty.
+    optimizer : str
+        The optimizer's name.
+    termination : Termination
+        Why training stopped.
+    figures : DataFrame or None
+        Of the fitted neuron on training and test samples; None for soft labels.
+    calibration : dict of str to BrierDecomposition
+        The same sets' calibration.
+    """
+
+    names: list[str]
+    classes: tuple[str, str]
+    run: Array
+    iteration: Array
+    J: Array
+    gradient_max: Array
+    theta: Array
+    gradient: Array
+    J_test: Array | None
+    kept: int
+    X: Array
+    y: Array
+    share: Array
+    shown: Array
+    steps: Array
+    n_samples: int
+    n_iter: int
+    parameters: tuple[int, int]
+    alpha: float
+    optimizer: str
+    termination: Termination
+    figures: Any
+    calibration: dict[str, BrierDecomposition]
+
+    @classmethod
+    def from_neuron(
+        cls,
+        neuron: LogisticNeuron,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        X_test: Any = None,
+        y_test: Any = None,
+        parameters: Sequence[int | str] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> Self:
+        """Train a copy of a fitted neuron and write down every iteration.
+
+        Parameters
+        ----------
+        neuron : LogisticNeuron
+            Fitted to these samples, of two classes.
+        X, y, sample_weight : array-like
+            The training samples, their labels, and their weights if there were any.
+        X_test, y_test : array-like, optional
+            Samples the neuron was not trained on: their cost, figures and calibration.
+        parameters : pair of int or str, optional
+            Which two the cost surface is drawn over, as in `trainer.cost_surface`. By default a
+            feature's weight and the bias where there is one feature, both weights where there
+            are two, else the two weights that moved farthest.
+        feature_names : sequence of str of length d, optional
+            Names to show, where X has none.
+
+        Returns
+        -------
+        Replay
+
+        Raises
+        ------
+        ValueError
+            As `trainer.trace` does, if the neuron is not the one that training on these samples
+            gives, or an argument does not fit.
+        """
+        check_neuron("a replay", neuron)
+        check_is_fitted(neuron)
+        check_classes(neuron)
+        if (X_test is None) != (y_test is None):
+            raise ValueError("X_test and y_test must be given together, got only one of them")
+        n_features = neuron.n_features_in_
+        if feature_names is not None and len(feature_names) != n_features:
+            raise ValueError(
+                f"feature_names must hold a name for each of {n_features} features, got "
+                f"{len(feature_names)}"
+            )
+        if n_features + 1 > MAX_STEPS_NUMBERS // 2:
+            raise ValueError(
+                f"a replay holds at most {MAX_STEPS_NUMBERS // 2 - 1} features, got {n_features}; "
+                "train on a selection of them"
+            )
+        if parameters is not None:
+            parameters = parameter_places(neuron, parameters)
+        data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
+        if data.targets is None:
+            raise ValueError("a replay needs X as an array or a frame, got a source of rows")
+        values, targets = data.X, data.targets
+        objective = objective_over(neuron, X, y, sample_weight)
+        sets = {"training": (X, y, objective)}
+        if X_test is not None:
+            sets["test"] = (X_test, y_test, objective_over(neuron, X_test, y_test, None))
+
+        table = trace(neuron, X, y, sample_weight)
+        theta = table.iloc[:, N_FIGURES:].to_numpy()
+        end = _kept(theta, fitted_parameters(neuron))
+        steps = _steps(len(theta), MAX_STEPS_NUMBERS // (n_features + 1), end)
+        theta = np.ascontiguousarray(theta[steps])
+        (gradient,) = in_banks(lambda bank: (_gradient(objective, bank),), theta.T)
+        J_test = None
+        if "test" in sets:
+            test = sets["test"][2]
+            (J_test,) = in_banks(lambda bank: (test.value(bank),), theta.T)
+
+        shown = _rows(len(targets.values), min(MAX_ROWS, MAX_ROWS_NUMBERS // n_features))
+        rows = values[shown]
+        rows = rows.toarray() if hasattr(rows, "toarray") else rows
+        weight = np.ones(len(targets.values)) if targets.weight is None else targets.weight
+        figures, calibration = _judged(neuron, sets)
+        of_steps = table.iloc[steps]
+        return cls(
+            names=parameter_names(neuron) if feature_names is None
+            else named(feature_names, n_features),
+            classes=(str(neuron.classes_[0]), str(neuron.classes_[1])),
+            run=of_steps["run"].to_numpy(),
+            iteration=of_steps["iteration"].to_numpy(),
+            J=of_steps["J"].to_numpy(),
+            gradient_max=of_steps["gradient_max"].to_numpy(),
+            theta=theta,
+            gradient=gradient,
+            J_test=J_test,
+            kept=int(np.flatnonzero(steps == end)[0]),
+            X=rows.astype(np.float64),
+            y=targets.values[shown].astype(np.float64),
+            share=(weight / weight.sum(dtype=np.float64))[shown],
+            shown=shown,
+            steps=steps,
+            n_samples=len(targets.values),
+            n_iter=len(table),
+            parameters=_pair(theta) if parameters is None else (parameters[0], parameters[1]),
+            alpha=float(neuron.alpha),
+            optimizer=str(neuron.optimizer),
+            termination=neuron.termination_,
+            figures=figures,
+            calibration=calibration,
+        )  # fmt: skip
+
+    def to_html(self, path: Any, *, title: str = "Training run") -> Path:
+        """Write the page.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; one that is there is replaced.
+        title : str, default="Training run"
+            Heading of the page.
+
+        Returns
+        -------
+        Path
+            The file written.
+
+        Raises
+        ------
+        ValueError
+            If there is no such folder, or the path is one.
+        """
+        path = _writable(path)
+        page = self_contained_page(
+            "replay.html",
+            ["style.css", "replay.css"],
+            ["replay.js"],
+            self._data(title),
+            f"{title}: replay",
+        )
+        path.write_text(page, encoding="utf-8", newline="\n")
+        return path
+
+    def _data(self, title: str) -> dict[str, Any]:
+        """What the page's script reads."""
+        termination = self.termination
+        return {
+            "title": title,
+            "names": self.names,
+            "classes": self.classes,
+            "run": self.run.tolist(),
+            "iteration": self.iteration.tolist(),
+            **{
+                name: encoded(getattr(self, name))
+                for name in ("J", "gradient_max", "theta", "gradient", "X", "y", "share")
+            },
+            "J_test": None if self.J_test is None else encoded(self.J_test),
+            "kept": self.kept,
+            "shown": self.shown.tolist(),
+            "steps": self.steps.tolist(),
+            "n_samples": self.n_samples,
+            "n_iter": self.n_iter,
+            "parameters": self.parameters,
+            "alpha": self.alpha,
+            "optimizer": self.optimizer,
+            "termination": {
+                "reason": termination.reason,
+                "message": termination.message,
+                "converged": termination.converged,
+                "n_iter": termination.n_iter,
+            },
+            "figures": None
+            if self.figures is None
+            else {
+                "columns": self.figures.columns.tolist(),
+                "rows": self.figures.index.get_level_values(0).tolist(),
+                "values": self.figures.to_numpy().tolist(),
+            },
+            "calibration": {
+                part: {
+                    "predicted": bins.prob_pred.tolist(),
+                    "observed": bins.prob_true.tolist(),
+                    "count": bins.weight.tolist(),
+                }
+                for part, bins in self.calibration.items()
+            },
+        }
+
+
+def replay_page(
+    neuron: LogisticNeuron,
+    X: Any,
+    y: Any,
+    path: Any,
+    *,
+    sample_weight: Any = None,
+    X_test: Any = None,
+    y_test: Any = None,
+    parameters: Sequence[int | str] | None = None,
+    feature_names: Sequence[str] | None = None,
+    title: str = "Training run",
+) -> Path:
+    """Write one HTML file that replays the training of a fitted neuron.
+
+    A slider goes through the iterations and moves together: the decision boundary, or the
+    histogram of σ(z) by class where there are more than two features; the loss curve's cursor;
+    the path on the cost surface; the parameters. A click on a sample shows its chain rule, each
+    factor with formula and value. The file opens from disk, and no request leaves it.
+
+    A copy of the neuron is trained once more, to see its iterations. At most 3 MB are written:
+    of very many iterations or samples the page holds a selection, and says so.
+
+    Parameters
+    ----------
+    neuron : LogisticNeuron
+        Fitted to these samples, of two classes.
+    X, y, sample_weight : array-like
+        The training samples, their labels, and their weights if there were any; the neuron does
+        not keep them.
+    path : str or path
+        The file; one that is there is replaced.
+    X_test, y_test : array-like, optional
+        Samples the neuron was not trained on: their cost, figures and calibration.
+    parameters : pair of int or str, optional
+        Which two the cost surface is drawn over at first, as in `trainer.cost_surface`; by
+        default the two weights that moved farthest.
+    feature_names : sequence of str, optional
+        Names to show, where X has none.
+    title : str, default="Training run"
+        Heading of the page.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        If the path cannot be written to, or as `Replay.from_neuron` does.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from trainer import LogisticNeuron
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
+    >>> with TemporaryDirectory() as folder:
+    ...     page = replay_page(LogisticNeuron().fit(X, y), X, y, Path(folder, "run.html"))
+    ...     page.name, page.stat().st_size < 3e6
+    ('run.html', True)
+    """
+    _writable(path)
+    replay = Replay.from_neuron(
+        neuron, X, y, sample_weight=sample_weight, X_test=X_test, y_test=y_test,
+        parameters=parameters, feature_names=feature_names,
+    )  # fmt: skip
+    return replay.to_html(path, title=title)
+
+
+def _writable(path: Any) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"path must name a file, got the folder {path}; add a name to it")
+    if not path.parent.is_dir():
+        raise ValueError(f"path must be in a folder that exists, got {path}; make the folder first")
+    return path
+
+
+def _kept(theta: Array, fitted: Array) -> int:
+    """The step whose parameters the neuron has: with early stopping it need not be the last."""
+    distance = np.abs(theta - fitted).max(axis=1)
+    kept = int(distance.argmin())
+    if not distance[kept] <= SAME_RUN * max(1.0, np.abs(fitted).max()):
+        raise ValueError(
+            "a replay trains a copy of the neuron, which must end where the neuron did, got "
+            f"parameters that differ by {distance[kept]:.3g}; give the samples and weights that it "
+            "was fitted to, set an integer random_state, and fit without warm_start or partial_fit"
+        )
+    return kept
+
+
+def _steps(n_steps: int, most: int, kept: int) -> Array:
+    """Which steps to keep: all, or evenly spaced ones with the first, the last and `kept`."""
+    if n_steps <= most:
+        return np.arange(n_steps)
+    spaced = np.linspace(0, n_steps - 1, most).round().astype(int)
+    if kept not in spaced:
+        spaced[1 + np.abs(spaced[1:-1] - kept).argmin()] = kept
+    return np.unique(spaced)
+
+
+def _rows(n_rows: int, most: int) -> Array:
+    """Which samples to keep: all, or some drawn without replacement, always the same."""
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))
+
+
+def _pair(theta: Array) -> tuple[int, int]:
+    """The parameters for the cost surface that show most of the run."""
+    n_features = theta.shape[1] - 1
+    if n_features < 3:
+        return 0, 1
+    moved = np.ptp(theta[:, :-1], axis=0)
+    first, second = sorted(np.argsort(-moved, kind="stable")[:2].tolist())
+    return first, second
+
+
+def _gradient(objective: Objective, bank: Array) -> Array:
+    """dJ/dθ of each column, a row each."""
+    return objective.value_and_gradient(bank)[1].T
+
+
+def _judged(neuron: Any, sets: dict[str, Any]) -> tuple[Any, dict[str, BrierDecomposition]]:
+    """Figures and calibration of each set of samples; neither is defined for soft labels."""
+    if any(is_soft(y) for _, y, _ in sets.values()):
+        return None, {}
+    positive = neuron.classes_[1]
+    rows = {part: (X, np.asarray(y).ravel()) for part, (X, y, _) in sets.items()}
+    figures = compare_models({"LogisticNeuron": neuron}, rows, positive)
+    calibration = {
+        part: brier_decomposition(y, neuron.predict_proba(X)[:, 1], pos_label=positive)
+        for part, (X, y) in rows.items()
+    }
+    return figures, calibration

@@ -1,0 +1,75 @@
+"""Preconditioners for L-BFGS: inverse Hessians, and diagonals where those are too large."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from trainer.optimizers.base import Array, SmoothObjective
+
+SAME_SCALE = 10
+"""Curvatures along the features within this factor of each other need no preconditioner."""
+
+RIDGE = 1e-10
+"""Share of a Hessian's diagonal that is added to it: collinear features leave it singular."""
+
+
+def inverse_of_definite(matrix: Array) -> Array | None:
+    """Inverse of a symmetric matrix by its Cholesky factor; None where it is not definite."""
+    factor, failed = dpotrf(matrix)
+    if failed:
+        return None
+    inverse: Array = dpotri(factor)[0]  # its upper triangle, above zeros
+    inverse = inverse + inverse.T
+    np.einsum("ii->i", inverse)[:] /= 2
+    return inverse
+
+
+def inverse_made_definite(hessian: Array, gram: Array, min_curvature: float) -> Array:
+    """Inverse of a Hessian plus as little of the Gram matrix as makes it definite.
+
+    `min_curvature` is the loss's, so that H - min_curvature·G is semidefinite.
+    """
+    diagonal = np.einsum("ii->i", gram)
+    scale = np.where(diagonal > 0, diagonal, 1)
+    metric = gram + np.diag(np.where(diagonal > 0, 1e-8 * diagonal, 1))
+    for share in (1e-8, 1e-4, 1e-2, -min_curvature, 1.0):
+        inverse = inverse_of_definite(hessian + share * metric)
+        if inverse is not None:
+            return inverse
+    return np.diag(1 / scale)  # rounding or overflow has spoiled both
+
+
+def inverse_hessians(hessians: Array, gram: Callable[[int], Array], min_curvature: float) -> Array:
+    """Inverse of each neuron's Hessian (d + 1, d + 1, K), made definite where it is not.
+
+    `gram(k)` gives the Gram matrix of neuron k; it is called only where it is needed.
+    """
+    inverses = np.empty(hessians.shape, order="F")
+    for k in range(hessians.shape[-1]):
+        H = hessians[..., k]
+        diagonal = np.abs(np.einsum("ii->i", H))
+        inverse = inverse_of_definite(H + np.diag(RIDGE * diagonal))
+        if inverse is None:
+            inverse = inverse_made_definite(H, gram(k), min_curvature)
+        inverses[..., k] = inverse
+    return inverses
+
+
+def inverse_diagonal(objective: SmoothObjective, n_neurons: int) -> Array:
+    """Inverse of the diagonal of d²J/dθ² at θ = 0, (d + 1, K).
+
+    Ones where the features are of much the same scale: the steps of a diagonal that hardly
+    varies leave the span of the rows, which holds the minimum's weights, for no gain.
+    """
+    diagonal = objective.hessian_diagonal_at_zero() + np.zeros(n_neurons)
+    empty = diagonal == 0
+    varies = diagonal.max(axis=0) > SAME_SCALE * np.where(empty, np.inf, diagonal).min(axis=0)
+    return np.where(varies & ~empty, 1 / np.where(empty, 1, diagonal), 1.0)
+
+
+def preconditioned(inverse: Array, b: Array) -> Array:
+    """P⁻¹ b for every neuron, with P⁻¹ (d + 1, d + 1, K) or its diagonal (d + 1, K)."""
+    if inverse.ndim == 2:
+        return inverse * b
+    return np.matmul(inverse.T, b.T[..., np.newaxis])[..., 0].T
