@@ -26,7 +26,7 @@ LAYERS = {
     "core.optimality": {"numpy", "scipy"},
     "core.solve": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
-    "persistence": {"numpy", "sklearn", "skops"},
+    "persistence": {"numpy", "sklearn", "skops", "onnx"},
     "datasets": {"numpy", "pandas", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},

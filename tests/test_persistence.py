@@ -1,6 +1,11 @@
 """Model files: what goes in comes out, and nothing foreign gets in."""
 
+import importlib
+import io
 import os
+import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +25,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from trainer import LogisticNeuron, LogisticNeuronCV
 from trainer.datasets.preprocessing import make_preprocessor
 from trainer.persistence.models import load_model, save_model
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+soak = importlib.import_module("soak_mutations")
 
 X, Y = make_moons(60, noise=0.2, random_state=0)
 
@@ -116,7 +124,6 @@ def test_a_failed_save_leaves_the_file_that_was_there(neuron, tmp_path, monkeypa
     def fail(*args):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="no space left"):
         save_model(neuron, path)
@@ -136,7 +143,8 @@ def test_foreign_types_are_neither_saved_nor_loaded(tmp_path):
     assert "\n" not in str(error.value)
     assert not path.exists()
 
-    skops.io.dump(model, path)
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
+        path.write_bytes(soak.sealed({name: archive.read(name) for name in archive.namelist()}))
     with pytest.raises(ValueError, match=r"model\.skops holds .*not trusted: .*double") as error:
         load_model(path)
     assert "\n" not in str(error.value)
@@ -159,10 +167,30 @@ def test_half_a_model_file_is_refused(neuron, tmp_path):
         load_model(path)
 
 
-def test_what_is_no_estimator_is_refused(tmp_path):
-    path = tmp_path / "list.skops"
-    skops.io.dump([1, 2], path)
-    with pytest.raises(ValueError, match="must hold an estimator, got list"):
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ([1, 2], "must be a LogisticNeuron, .* got list"),
+        (StandardScaler().fit(X), "must be a LogisticNeuron, .* got StandardScaler"),
+        (LogisticNeuron(), "must be fitted; call fit first"),
+        (make_pipeline(StandardScaler(), LogisticNeuron()), "StandardScaler must be fitted"),
+    ],
+)
+def test_what_is_no_fitted_model_is_neither_saved_nor_loaded(model, message, tmp_path):
+    path = tmp_path / "model.skops"
+    with pytest.raises(ValueError, match=message):
+        save_model(model, path)
+    assert not path.exists()
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
+        path.write_bytes(soak.sealed({name: archive.read(name) for name in archive.namelist()}))
+    with pytest.raises(ValueError, match=message):
+        load_model(path)
+
+
+def test_a_file_of_skops_alone_is_refused(neuron, tmp_path):
+    path = tmp_path / "neuron.skops"
+    skops.io.dump(neuron, path)
+    with pytest.raises(ValueError, match=r"must hold a member trainer\.json"):
         load_model(path)
 
 

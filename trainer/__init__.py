@@ -43,6 +43,7 @@ _LAZY = {
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
+    "to_onnx": "persistence.export",
     "trace": "inspection",
 }
 

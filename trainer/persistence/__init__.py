@@ -1,1 +1,1 @@
-"""Model files."""
+"""Model files, readable ones, and export."""
