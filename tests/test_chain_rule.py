@@ -44,10 +44,9 @@ def public():
 
 @pytest.mark.parametrize("name", public())
 def test_the_number_in_a_docstring_is_what_the_function_gives(name):
-    """The text is one line and ends with "name(arguments) = number."."""
+    """The text is one line and ends with ": name(arguments) = number."."""
     (text,) = public()[name].__doc__.splitlines()
-    call, told = re.search(r"(\w+\(.*\)) = (.+)\.$", text).groups()
-    assert call.startswith(f"{name}(")
+    call, told = re.search(rf": ({name}\(.*\)) = (.+)\.$", text).groups()
     assert repr(eval(call, public())) == told
 
 
