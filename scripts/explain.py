@@ -463,6 +463,7 @@ Do
                                       says which are right, and what is wrong
 
 Look
+    docs/playground.html              the neuron in the browser, step by step
     python scripts/explain.py --w -10
                                       a saturated start: the output is wrong,
                                       and the gradient is almost 0
