@@ -437,11 +437,11 @@ def to_the_end(neuron: Any, X: Any, y: Any, start: Any, row: int) -> str:
         "at 0": [f"{start.iloc[row][name].item():.4g}" for name in names],
         "trained": [f"{end.iloc[0][name].item():.4g}" for name in names],
     }
-    right = np.mean(neuron.predict(X) == y)
+    right, alpha = np.mean(neuron.predict(X) == y), getattr(neuron, "alpha_", neuron.alpha)
     return page(
         "By default the trainer takes better steps than gradient descent: it also uses how the "
         "slope changes, the second derivative. The gradient is the one above, plus α·w. That "
-        f"comes from a penalty, α/2 times the sum of all w², with α = {neuron.alpha:g}; it keeps "
+        f"comes from a penalty, α/2 times the sum of all w², with α = {alpha:g}; it keeps "
         "the weights from growing without end.",
         columns(rows, 11),
         f"It stopped after {neuron.n_iter_} iterations: {neuron.termination_.message}.",
@@ -463,6 +463,7 @@ Do
                                       says which are right, and what is wrong
 
 Look
+    docs/playground.html              the neuron in the browser, step by step
     python scripts/explain.py --w -10
                                       a saturated start: the output is wrong,
                                       and the gradient is almost 0

@@ -1,5 +1,7 @@
 """The lesson's numbers, every derivative by two oracles and swapped arguments."""
 
+import inspect
+import re
 import warnings
 
 import numpy as np
@@ -33,6 +35,19 @@ def test_lesson_derivatives_are_the_product_written_out(w, z, sigma, loss):
     assert lesson.dz_db() == 1
     assert lesson.dJ_dw(1, 1, w, 0.3) == pytest.approx(expected, rel=1e-14)
     assert lesson.dJ_db(1, 1, w, 0.3) == pytest.approx(expected, rel=1e-14)
+
+
+def public():
+    """The lesson's functions, by name."""
+    return {n: f for n, f in inspect.getmembers(lesson, inspect.isfunction) if n[0] != "_"}
+
+
+@pytest.mark.parametrize("name", public())
+def test_the_number_in_a_docstring_is_what_the_function_gives(name):
+    """The text is one line and ends with ": name(arguments) = number."."""
+    (text,) = public()[name].__doc__.splitlines()
+    call, told = re.search(rf": ({name}\(.*\)) = (.+)\.$", text).groups()
+    assert repr(eval(call, public())) == told
 
 
 def batch(kind):

@@ -349,6 +349,7 @@ def test_numbers_can_be_marked(answer, of, at, slips):
     found = mark(answer, of, at=at)
     assert found.slips == slips, found
     assert found.score == (0.5 if slips else 1)
+    assert found.table["right"].all() == (not slips)
 
 
 def test_arrays_can_be_marked():

@@ -34,21 +34,13 @@ Numbers = Any  # a number or an array of them
 
 
 def sigmoid(z: Numbers) -> Any:
-    """Logistic function, σ(z) = 1 / (1 + exp(-z)).
-
-    >>> sigmoid(0.6)
-    0.6456563062257954
-    """
+    """Logistic function, 1 / (1 + exp(-z)): sigmoid(0.6) = 0.6456563062257954."""
     e = np.exp(-np.abs(z))  # exp(-z) would overflow below z = -709; there σ = exp(z) / (1 + exp(z))
     return _plain(np.where(np.less(z, 0), e, 1) / (1 + e))
 
 
 def z(x: Numbers, w: Numbers, b: Numbers) -> Any:
-    """Weighted sum, z = w·x + b.
-
-    >>> z(1, 0.3, 0.3)
-    0.6
-    """
+    """Weighted sum, w·x + b: z(1, 0.3, 0.3) = 0.6."""
     if np.ndim(w) > np.ndim(x):
         raise ValueError(
             f"x must have at least as many dimensions as w, got {np.ndim(x)} and {np.ndim(w)}; "
@@ -58,30 +50,18 @@ def z(x: Numbers, w: Numbers, b: Numbers) -> Any:
 
 
 def h(x: Numbers, w: Numbers, b: Numbers) -> Any:
-    """Output of the neuron, h = σ(z) with z = w·x + b.
-
-    >>> h(1, 0.3, 0.3), h(1, 0.5, 0.3)
-    (0.6456563062257954, 0.6899744811276125)
-    """
+    """Output of the neuron, σ(w·x + b): h(1, 0.5, 0.3) = 0.6899744811276125."""
     return sigmoid(z(x, w, b))
 
 
 def l(y: Numbers, sigma: Numbers) -> Any:
-    """Squared error, l = (y - σ)².
-
-    >>> l(1, h(1, 0.3, 0.3)), l(1, h(1, 0.5, 0.3))
-    (0.12555945331754728, 0.0961158223520931)
-    """
+    """Squared error, (y - σ)²: l(1, 0.75) = 0.0625."""
     y, sigma = _checked(y, sigma)
     return _plain((y - sigma) ** 2)
 
 
 def J(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
-    """Cost, J = mean of l over the batch: the Brier score of the outputs.
-
-    >>> J([1, 2], [1, 0], 0.5, 0.3)
-    0.35682622146279575
-    """
+    """Cost, the mean of l over the batch: J(1, 1, 0.3, 0.3) = 0.12555945331754728."""
     loss = l(y, h(x, w, b))
     return _plain(np.sum(loss, axis=0) / _n_rows(loss))
 
@@ -90,40 +70,24 @@ def J(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
 
 
 def dl_dsig(y: Numbers, sigma: Numbers) -> Any:
-    """Derivative of the squared error with respect to the output, dl/dσ = 2(σ - y).
-
-    >>> dl_dsig(1, 0.75)
-    -0.5
-    """
+    """dl/dσ, derivative of the squared error, 2(σ - y): dl_dsig(1, 0.75) = -0.5."""
     y, sigma = _checked(y, sigma)
     return _plain(2 * (sigma - y))
 
 
 def dsig_dz(z: Numbers) -> Any:
-    """Derivative of the output with respect to the weighted sum, dσ/dz = σ(1 - σ).
-
-    >>> dsig_dz(0), round(dsig_dz(10), 6)  # far from 0 the neuron is saturated
-    (0.25, 4.5e-05)
-    """
+    """dσ/dz, derivative of the output, σ(1 - σ): dsig_dz(0) = 0.25."""
     sigma = sigmoid(z)
     return sigma * (1 - sigma)  # 0 from z = 36.8 on; `trainer.core` is exact on both tails
 
 
 def dz_dw(x: Numbers) -> Any:
-    """Derivative of the weighted sum with respect to the weights, dz/dw = x.
-
-    >>> dz_dw(3)
-    3.0
-    """
+    """dz/dw, derivative of the weighted sum with respect to w, x: dz_dw(3) = 3.0."""
     return _plain(np.asarray(x))
 
 
 def dz_db() -> float:
-    """Derivative of the weighted sum with respect to the bias, dz/db = 1.
-
-    >>> dz_db()
-    1.0
-    """
+    """dz/db, derivative of the weighted sum with respect to b, 1: dz_db() = 1.0."""
     return 1.0
 
 
@@ -131,31 +95,19 @@ def dz_db() -> float:
 
 
 def dJ_dw(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
-    """Gradient with respect to the weights, dJ/dw = mean of dl/dσ · dσ/dz · dz/dw.
-
-    >>> dJ_dw(1, 1, 0.3, 0.3), dJ_dw(1, 1, 0.5, 0.3)
-    (-0.16213650568147556, -0.13263492931107843)
-    """
+    """Mean of dl/dσ · dσ/dz · dz/dw: dJ_dw(1, 1, 0.3, 0.3) = -0.16213650568147556."""
     upstream = dl_dsig(y, h(x, w, b)) * dsig_dz(z(x, w, b))
     return _plain(np.dot(np.transpose(dz_dw(x)), upstream) / _n_rows(upstream))
 
 
 def dJ_db(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> Any:
-    """Gradient with respect to the bias, dJ/db = mean of dl/dσ · dσ/dz · dz/db.
-
-    >>> dJ_db(1, 1, 0.3, 0.3)
-    -0.16213650568147556
-    """
+    """Mean of dl/dσ · dσ/dz · dz/db: dJ_db(1, 1, 0.3, 0.3) = -0.16213650568147556."""
     factors = dl_dsig(y, h(x, w, b)) * dsig_dz(z(x, w, b)) * dz_db()
     return _plain(np.sum(factors, axis=0) / _n_rows(factors))
 
 
 def backpropagation(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> tuple[Any, Any]:
-    """Both gradients in one pass from J back to w and b: what is upstream is computed once.
-
-    >>> backpropagation(1, 1, 0.3, 0.3)
-    (-0.16213650568147556, -0.16213650568147556)
-    """
+    """Both gradients, from J back to w and b: backpropagation(1, 1, 0, 0) = (-0.25, -0.25)."""
     zs = z(x, w, b)
     dJ_dsigma = dl_dsig(y, sigmoid(zs)) / _n_rows(zs)
     dJ_dz = dJ_dsigma * dsig_dz(zs)
@@ -166,21 +118,13 @@ def backpropagation(x: Numbers, y: Numbers, w: Numbers, b: Numbers) -> tuple[Any
 
 
 def dl_dz(y: Numbers, z: Numbers) -> Any:
-    """Derivative of the squared error with respect to z, dl/dz = dl/dσ · dσ/dz.
-
-    >>> dl_dz(0, 0)
-    0.25
-    """
+    """dl/dz, upstream of both parameters, dl/dσ · dσ/dz: dl_dz(0, 0) = 0.25."""
     return dl_dsig(y, sigmoid(z)) * dsig_dz(z)
 
 
 def d2l_dz2(y: Numbers, z: Numbers) -> Any:
-    """Curvature, d²l/dz² = 2v² + 2(σ - y)v(1 - 2σ) with v = σ(1 - σ).
-
-    >>> d2l_dz2(1, 0), round(d2l_dz2(1, -2), 3)  # negative: J is not convex
-    (0.125, -0.119)
-    """
-    sigma, v = sigmoid(z), dsig_dz(z)
+    """Curvature, 2v² + 2(σ - y)v(1 - 2σ) with v = σ(1 - σ): d2l_dz2(1, 0) = 0.125."""
+    sigma, v = sigmoid(z), dsig_dz(z)  # negative where σ gives the target less than 1/3
     return 2 * v**2 + dl_dsig(y, sigma) * v * (1 - 2 * sigma)
 
 
@@ -188,11 +132,7 @@ def d2l_dz2(y: Numbers, z: Numbers) -> Any:
 
 
 def update(w: Any, b: Any, dJ_dw: Any, dJ_db: Any, learning_rate: float) -> tuple[Any, Any]:
-    """One step of gradient descent, w - η·dJ/dw and b - η·dJ/db.
-
-    >>> update(0.5, 0.25, -0.25, 0.5, learning_rate=0.5)
-    (0.625, 0.0)
-    """
+    """Step of descent, w - η·dJ/dw and b - η·dJ/db: update(1, 0, 2, 4, 0.25) = (0.5, -1.0)."""
     w, b = w - learning_rate * np.asarray(dJ_dw), b - learning_rate * np.asarray(dJ_db)
     return _plain(w), _plain(b)
 
@@ -211,7 +151,7 @@ def _n_rows(batch: Any) -> int:
 def _checked(y: Numbers, sigma: Numbers) -> tuple[Any, Any]:
     y, sigma = np.asarray(y), np.asarray(sigma)
     legal = (y >= 0) & (y <= 1)
-    if sigma.ndim == 0 or sigma.dtype.kind in "bi":  # a y between 0 and 1 is σ or b out of place
+    if sigma.ndim == 0 or sigma.dtype.kind in "biu":  # a y between 0 and 1 is σ or b out of place
         legal &= (y == 0) | (y == 1)
     if not np.all(legal):
         raise ValueError(

@@ -91,7 +91,8 @@ def mark(answer: Any, of: str | None = None, *, at: tuple[Any, ...] | None = Non
 
     A function is called at ordinary points, a trained one and a saturated one, and far out, where
     a careless exp overflows. Its values are compared with the chain rule, with the complex step,
-    and if they differ with what the usual slips give, alone and in pairs.
+    and if they differ with what the usual slips give, alone and in pairs. It is called in this
+    process and without a time limit; ``scripts/mark.py`` gives each function a process of its own.
 
     Parameters
     ----------
@@ -412,7 +413,7 @@ def _explanations(
 
 # -------------------------------------------------------------------------------- marking
 
-EXACT = {"overflow", "in place"}
+ARITHMETIC = {"overflow", "in place"}
 """Slips of the arithmetic, not of the chain rule."""
 
 
@@ -528,7 +529,7 @@ def _verdict(
         sentences = [f"Right, for {form}." if name in PARTS else "Right."]
         if any(outcome.overflow for outcome in far):
             sentences.append("Far out exp overflows with a warning, but the value stays right.")
-    if len(set(named) - EXACT) == 2 and not complaint:
+    if len(set(named) - ARITHMETIC) == 2 and not complaint:
         sentences.insert(0, "Two slips.")
     return Mark(name, " ".join(sentences), score, named, _table(name, outcomes))
 
@@ -656,7 +657,7 @@ def _mark_numbers(answer: Any, name: str, at: tuple[Any, ...]) -> Mark:
     case, parts, task = Case("given", form, X, y, w, b, alpha), PARTS[name], TASKS[name]
     values, problem = _read(answer, case, parts)
     outcome = Outcome(case, values, problem)
-    table = _table(name, [outcome])
+    table = _table(name, [outcome], RTOL_NUMBERS)
     if problem or not _fits(outcome, _expected(name, case)):
         what = problem or _wrong_shape(name, outcome)
         return Mark(name, f"{what[0].upper()}{what[1:]}.", 0.0, (), table)
@@ -671,7 +672,7 @@ def _mark_numbers(answer: Any, name: str, at: tuple[Any, ...]) -> Mark:
     return Mark(name, " Or: ".join(told), score, named, table)
 
 
-def _table(name: str, outcomes: list[Outcome]) -> Any:
+def _table(name: str, outcomes: list[Outcome], rtol: float = RTOL) -> Any:
     import pandas as pd
 
     rows = []
@@ -699,7 +700,7 @@ def _table(name: str, outcomes: list[Outcome]) -> Any:
                     "chain rule": value[k],
                     "complex step": checked[min(k, len(checked) - 1)],
                     "difference": abs(shown[k] - value[k]) / allowed[k],
-                    "right": bool(outcome.values) and not _is_wrong(name, outcome, part),
+                    "right": bool(outcome.values) and not _is_wrong(name, outcome, part, rtol),
                 }
                 for k in range(len(value))
             ]
