@@ -7,7 +7,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from trainer.datasets.tables import quote
+from trainer.datasets.text import quote
 
 MAX_CATEGORIES = 50
 """Categories that a text column keeps; the rarest beyond these share one column."""
