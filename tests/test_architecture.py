@@ -24,7 +24,7 @@ LAYERS = {
     "core.solve": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
     "persistence": {"sklearn", "skops"},
-    "datasets": {"numpy", "pandas", "sklearn"},
+    "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib"},
 }

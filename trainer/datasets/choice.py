@@ -59,6 +59,8 @@ def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str,
     """
     import numpy as np
 
+    known: Any
+    counts: Any
     classes: dict[str, list[Any]] = {}
     for column in filter(None, table.columns):
         # Of more than two numbers most are counts or measurements, unless one was named.
@@ -70,8 +72,8 @@ def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str,
             cells = labels.to_numpy(float)
             known, counts = np.unique(cells[cells == cells], return_counts=True)
         else:
-            table_of_counts = labels.value_counts().sort_index()
-            known, counts = table_of_counts.index.to_numpy(), table_of_counts.to_numpy()
+            rows = labels.value_counts().sort_index()
+            known, counts = rows.index.to_numpy(), rows.to_numpy(int)
         most = 2 if numeric and positive is None else max(2, min(MOST_CLASSES, len(labels) / 2))
         if 2 <= len(known) <= most and counts.min() > 1:
             known = known.tolist()
