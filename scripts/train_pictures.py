@@ -1,0 +1,165 @@
+"""The pictures of a run; where one cannot be drawn, a warning, and the run goes on."""
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from console import printable, tell
+
+import trainer
+
+PICTURES = ("loss_curve.png", "calibration.png", "decision_boundary.png")
+LONGEST_TITLE = 40
+
+
+def matplotlib_settings() -> Any:
+    """Settings to draw with, tried before training: the user's, or matplotlib's own; None if none.
+
+    TeX is left out: names of columns and classes are no mathematics.
+    """
+    try:
+        with one_warning_for_all():
+            _import_matplotlib()
+    except Exception as error:  # a settings file can be wrong in any way
+        tell("warning", f"no pictures: matplotlib does not start ({_short(error)})")
+        return None
+    import matplotlib
+
+    plain: Any = {"text.usetex": False, "savefig.format": "png"}
+    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
+    failed: Any = None
+    for settings in (plain, defaults | plain):
+        try:
+            with one_warning_for_all(), matplotlib.rc_context(settings):
+                _png(_trial())
+        except Exception as error:
+            failed = failed or error
+            continue
+        if failed:
+            tell("warning", f"pictures have matplotlib's own style: yours fails ({_short(failed)})")
+        return settings
+    tell("warning", f"no pictures: matplotlib does not draw ({_short(failed)})")
+    return None
+
+
+def _import_matplotlib() -> None:
+    """Import it without the window system that the environment names: no window is opened."""
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib.figure  # noqa: F401
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+
+
+def _trial() -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
+    ax = figure.subplots()
+    ax.plot([1, 10], label="trial")
+    ax.set(title="trial", xlabel="x", yscale="log")
+    ax.legend()
+    return figure
+
+
+def draw(
+    folder: Path,
+    data: Any,
+    model: Any,
+    models: dict[str, Any],
+    X: Any,
+    y: Any,
+    settings: Any,
+) -> None:
+    """The loss curve, the calibration on the test rows and, of two numbers, the boundary."""
+    if settings is None:
+        return
+    import matplotlib
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    neuron = model["neuron"]
+    name = data.name if len(data.name) <= LONGEST_TITLE else f"{data.name[:LONGEST_TITLE]}..."
+    held_out = "training rows held out" if neuron.early_stopping else "test rows"
+    compared = {name: models[name] for name in models if name != "constant"}
+
+    def loss_curve() -> tuple[Any, str]:
+        display = trainer.LossCurveDisplay.from_estimator(neuron, held_out_label=held_out)
+        return display.ax_, f"loss with optimizer {neuron.optimizer}"
+
+    def calibration() -> tuple[Any, str]:
+        ax = trainer.plot_calibration(compared, X, y, pos_label=data.positive)
+        return ax, f"calibration on {len(y)} test rows"
+
+    def boundary() -> tuple[Any, str]:
+        ax = trainer.plot_decision_boundary(model, data.X, data.y, pos_label=data.positive)
+        return ax, "probability and boundary, all rows"
+
+    drawings = [loss_curve, calibration]
+    numeric = [is_numeric_dtype(kind) and not is_bool_dtype(kind) for kind in data.X.dtypes]
+    if numeric == [True, True]:
+        drawings.append(boundary)
+    with one_warning_for_all(), matplotlib.rc_context(settings):
+        for file, drawing in zip(PICTURES, drawings, strict=False):
+            try:
+                ax, title = drawing()
+                ax.set_title(f"{name}: {title}", loc="left")
+                show_names_as_they_are(ax.figure)
+                picture = _png(ax.figure)
+            except Exception as error:  # names, settings and fonts can be wrong in any way
+                tell("warning", f"{file} was not drawn ({_short(error)})")
+            else:
+                (folder / file).write_bytes(picture)
+
+
+def show_names_as_they_are(figure: Any) -> None:
+    """No mathematics between two dollars of a name, no characters that do not print."""
+    from matplotlib.axis import Tick
+    from matplotlib.text import Text
+
+    ticks = {label for tick in figure.findobj(Tick) for label in (tick.label1, tick.label2)}
+    for text in figure.findobj(Text):
+        if text not in ticks:
+            text.set_parse_math(False)
+            text.set_text(printable(text.get_text()))
+
+
+def _png(figure: Any) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+@contextmanager
+def one_warning_for_all() -> Iterator[None]:
+    """What matplotlib warns of, in its log or as missing glyphs, as one line."""
+    said: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    log, collector = logging.getLogger("matplotlib"), Collector(logging.WARNING)
+    propagate, log.propagate = log.propagate, False
+    log.addHandler(collector)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, *place, **more: said.append(str(message))
+            yield
+    finally:
+        log.removeHandler(collector)
+        log.propagate = propagate
+        if lines := list(dict.fromkeys(said)):
+            more = f", and {len(lines) - 1} lines more" if len(lines) > 1 else ""
+            tell("warning", f"matplotlib: {_short(lines[0])}{more}")
+
+
+def _short(message: Any) -> str:
+    text = " ".join(str(message).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."
