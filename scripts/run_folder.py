@@ -31,6 +31,9 @@ with suppress(ImportError):  # on Windows: drafts of dead runs stay
 
 DRAFT = re.compile(r"\.(?P<name>.+)\.(?P<state>draft|swap|move)-[0-9a-f]{8}", re.DOTALL)
 
+GONE = ".gone"
+"""Ending of an empty file that says: the new run has no file of this name."""
+
 
 @contextmanager
 def run_folder(target: Path, outputs: Collection[str]) -> Iterator[Path]:
@@ -94,6 +97,8 @@ def _checked(target: Path, outputs: Collection[str]) -> Path:
     if target.exists() and not os.access(target, os.W_OK):
         raise ValueError(f"--output: {target} cannot be written to; choose another")
     target = Path(os.path.realpath(target))
+    if target.is_symlink():
+        raise ValueError(f"--output: {target} is a link that leads to itself; choose another")
     if os.path.ismount(target):
         raise ValueError(
             f"--output: {target} is where a file system is mounted, and cannot be replaced as a "
@@ -150,7 +155,7 @@ def _settle(swap: Path, target: Path, outputs: Collection[str]) -> None:
     """Remove the folder that `target` has replaced; what is the user's goes to `target`."""
     for entry in swap.iterdir():
         there = target / entry.name
-        if entry.name in outputs:
+        if entry.name.removesuffix(GONE) in outputs:
             entry.unlink()
         elif not os.path.lexists(there):
             entry.rename(there)
@@ -170,7 +175,7 @@ def _start_moving(swap: Path, target: Path, outputs: Collection[str]) -> None:
             entry.unlink()  # a link to what stays where it is
     for name in outputs:
         if not (swap / name).exists():
-            (swap / f"{name}.gone").touch()
+            (swap / f"{name}{GONE}").touch()
     _flush(swap)
     move = _beside(target, "move")
     swap.rename(move)
@@ -180,9 +185,9 @@ def _start_moving(swap: Path, target: Path, outputs: Collection[str]) -> None:
 def _move(move: Path, target: Path, outputs: Collection[str]) -> None:
     target.mkdir(exist_ok=True)
     for name in outputs:
-        if (move / f"{name}.gone").exists():
+        if (move / f"{name}{GONE}").exists():
             (target / name).unlink(missing_ok=True)
-            (move / f"{name}.gone").unlink()
+            (move / f"{name}{GONE}").unlink()
         elif (move / name).exists():
             (move / name).replace(target / name)
     _flush(target)

@@ -352,7 +352,9 @@ def test_duplicate_columns_of_parquet(write, tmp_path):
 
     columns = [pa.array([1, 2]), pa.array([3, 4])]
     parquet.write_table(pa.Table.from_arrays(columns, names=["x", "x"]), tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match=r'names must differ, got "x" more than once in t\.parquet'):
+    with pytest.raises(
+        ValueError, match=r'names must differ, got "x" more than once in t\.parquet'
+    ):
         load_dataset(tmp_path / "t.parquet", target="x")
 
 
