@@ -57,7 +57,13 @@ def run_folder(target: Path, outputs: Collection[str]) -> Iterator[Path]:
     ValueError
         If there cannot be such a folder; before anything is written.
     """
-    target = _checked(Path(target), outputs)
+    shown = str(target) if len(str(target)) <= 80 else f"...{str(target)[-77:]}"
+    try:
+        target = _checked(Path(target), outputs)
+    except OSError as error:
+        raise ValueError(
+            f"--output: {shown} cannot be written ({error.strerror}); choose another"
+        ) from error
     parent = target.parent
     missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     alive = None
@@ -72,7 +78,7 @@ def run_folder(target: Path, outputs: Collection[str]) -> Iterator[Path]:
                 alive = _lock(draft)
         except OSError as error:
             raise ValueError(
-                f"--output: {target} cannot be written ({error.strerror}); choose another"
+                f"--output: {shown} cannot be written ({error.strerror}); choose another"
             ) from error
         yield draft
         _to_disk(draft)

@@ -334,7 +334,8 @@ def write_metrics(
         },
     }
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    # In JSON, too, an escape stands for half a character, as names of files may hold.
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

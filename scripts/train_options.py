@@ -37,6 +37,14 @@ MOST = 2**31 - 1
 class Parser(argparse.ArgumentParser):
     """A parser that lets `main` report its errors, in one line."""
 
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        """Parse; "--alpha=--" too needs a value, which argparse takes for an empty list."""
+        options = super().parse_args(*arguments, **more)
+        for name, value in vars(options).items():
+            if value == []:
+                self.error(f"argument --{name.replace('_', '-')}: expected one argument")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the command line."""
         shown = message if len(message) <= 400 else f"{message[:250]} ... {message[-100:]}"

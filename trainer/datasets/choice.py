@@ -20,7 +20,7 @@ class TargetNeededError(ValueError):
     Attributes
     ----------
     arguments : list of str
-        What a command line may add, as in ["--target", "income"].
+        What a command line may add, as in ["--target", "income"]; empty if no column will do.
     """
 
     def __init__(self, message: str, arguments: list[str]) -> None:
@@ -100,13 +100,13 @@ def _needed(
     holding = f" that holds {quote(positive)}" if positive is not None else ""
     some = "one column of more than two classes" if len(classes) == 1 else "columns of classes"
     found = some if classes else "no column of classes"
-    # By custom the target comes last; of many classes one stands against the rest.
-    best = next((c for c in reversed(shown) if len(classes.get(c, ())) == 2), shown[-1])
-    arguments = ["--target", best]
-    if positive is not None:
-        arguments += ["--positive", str(positive)]
-    elif len(classes.get(best, ())) > 2:
-        arguments += ["--positive", str(classes[best][-1])]
+    arguments = []
+    if classes:  # by custom the target comes last; of many classes one stands against the rest
+        best = next((c for c in reversed(shown) if len(classes[c]) == 2), shown[-1])
+        against = positive if positive is not None else classes[best][-1]
+        arguments = ["--target", best]
+        if positive is not None or len(classes[best]) > 2:
+            arguments += ["--positive", str(against)]
     return TargetNeededError(
         f"no target given for {name}, which has {found}{holding}; "
         f"say --target, one of {more}{names}",

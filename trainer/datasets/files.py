@@ -24,7 +24,7 @@ def read_content(path: Path) -> bytes:
         In one line: no such file, a folder, a device or a pipe, not readable, damaged gzip,
         empty, or more than 1 GiB once unzipped.
     """
-    shown = short_path(path)
+    shown, name = short_path(path), short_path(path.name)
     if "\0" in str(path):
         raise ValueError(f"{shown} is no name of a file; check it")
     try:
@@ -37,7 +37,7 @@ def read_content(path: Path) -> bytes:
         with open(path, "rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            content = _unzip(file, shown) if zipped else _up_to_the_limit(file, shown)
+            content = _unzip(file, name) if zipped else _up_to_the_limit(file, name)
     except FileNotFoundError:
         raise ValueError(f"there is no file {shown}; check its name and folder") from None
     except OSError as error:
@@ -45,24 +45,24 @@ def read_content(path: Path) -> bytes:
     except UnicodeError:
         raise ValueError(f"{shown} is no name of a file; check it") from None
     if not content.removeprefix(b"\xef\xbb\xbf").strip():
-        raise ValueError(f"{short_path(path.name)} is empty; a table has a header and rows")
+        raise ValueError(f"{name} is empty; a table has a header and rows")
     return content
 
 
-def _unzip(file: Any, shown: str) -> bytes:
+def _unzip(file: Any, name: str) -> bytes:
     try:
         with gzip.GzipFile(fileobj=file) as unzipped:
-            return _up_to_the_limit(unzipped, shown)
+            return _up_to_the_limit(unzipped, name)
     except (OSError, EOFError, zlib.error):
-        raise ValueError(f"{shown} is a damaged gzip file; make it again") from None
+        raise ValueError(f"{name} is a damaged gzip file; make it again") from None
 
 
-def _up_to_the_limit(file: Any, shown: str) -> bytes:
+def _up_to_the_limit(file: Any, name: str) -> bytes:
     content = io.BytesIO()
     while chunk := file.read(_CHUNK):
         if content.tell() + len(chunk) > LARGEST_FILE:
             raise ValueError(
-                f"{shown} is too large: a table may have {LARGEST_FILE} bytes, unzipped; "
+                f"{name} is too large: a table may have {LARGEST_FILE} bytes, unzipped; "
                 "train on a part of its rows"
             )
         content.write(chunk)

@@ -303,7 +303,10 @@ def _line(row: int, content: bytes, delimiter: str) -> int:
     """The line of the content that a row of the table stands in, as an editor counts."""
     reader = _rows(content, delimiter)
     rows = (reader.line_num for cells in reader if len(cells) > 1 or "".join(cells).strip())
-    return next(islice(rows, row + 1, None))
+    try:
+        return next(islice(rows, row + 1, None))
+    except (csv.Error, StopIteration):  # a cell too long for csv stands before it
+        return row + 2
 
 
 def _tell_odd(column: str, values: "pd.Series", odd: "pd.Series", line: int) -> str:
