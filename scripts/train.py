@@ -1,8 +1,8 @@
-"""Train a logistic neuron on a data set; print what happened; leave pictures, figures, the model.
+"""Train a logistic neuron; leave its pictures, figures and the model in a folder.
 
-python scripts/train.py                                    breast cancer, in a few seconds
-python scripts/train.py moons --optimizer adam             another set; --list shows them all
-python scripts/train.py path/to/table.csv --target column  a table of your own
+python scripts/train.py                            breast cancer, in seconds
+python scripts/train.py moons --optimizer adam     another set; see --list
+python scripts/train.py table.csv --target column  a table of your own
 """
 
 import signal
@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
                 list_sets()
             else:
                 run(options, signals)
-                return 0  # whatever has become of the output, the run's files are there
+                if lost(output.failure):  # the run's files are there all the same
+                    tell("warning", f"standard output was lost: {output.failure}")
+                return 0
         except FORESEEN as error:
             tell("error", describe(error, arguments))
             return 2
@@ -100,6 +102,11 @@ def list_sets() -> None:
 
 def run(options: argparse.Namespace, signals: Signals) -> None:
     """Load, train, evaluate, write, print."""
+    processors = os.environ.get("LOKY_MAX_CPU_COUNT", "1")
+    if not processors.isdecimal():
+        raise ValueError(
+            f"the environment's LOKY_MAX_CPU_COUNT must be an integer, got {processors!r}; unset it"
+        )
     data = trainer.load_dataset(
         options.data, target=options.target, positive=options.positive, random_state=options.seed
     )
@@ -279,8 +286,8 @@ def print_figures(figures: Any) -> None:
     ours, theirs, constant = brier["LogisticNeuron"], brier["LogisticRegression"], brier["constant"]
     if ours > 0.99 * constant:
         verdict = (
-            f"no better than the constant probability (Brier score {ours:.3f}, constant "
-            f"{constant:.3f}): perhaps no line parts these classes"
+            f"the neuron is no better than the constant probability, Brier score {ours:.4f} "
+            f"against {constant:.4f}: perhaps no line parts these classes"
         )
     elif theirs < ours:
         verdict = f"LogisticRegression's Brier score is lower, {theirs:.4f} against {ours:.4f}"

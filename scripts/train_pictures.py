@@ -30,7 +30,7 @@ def matplotlib_settings() -> Any:
         return None
     import matplotlib
 
-    plain: Any = {"text.usetex": False, "savefig.format": "png"}
+    plain: Any = {"text.usetex": False}
     defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
     failed: Any = None
     for settings in (plain, defaults | plain):
@@ -131,13 +131,13 @@ def show_names_as_they_are(figure: Any) -> None:
 
 def _png(figure: Any) -> bytes:
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format="png", dpi="figure")  # a user's could ask for gigabytes
     return picture.getvalue()
 
 
 @contextmanager
 def one_warning_for_all() -> Iterator[None]:
-    """What matplotlib warns of, in its log or as missing glyphs, as one line."""
+    """What matplotlib warns of, in its log or as missing glyphs, as one line, unless it fails."""
     said: list[str] = []
 
     class Collector(logging.Handler):
@@ -152,12 +152,12 @@ def one_warning_for_all() -> Iterator[None]:
             warnings.simplefilter("always")
             warnings.showwarning = lambda message, *place, **more: said.append(str(message))
             yield
+        if lines := list(dict.fromkeys(said)):
+            more = f", and {len(lines) - 1} more of the kind" if len(lines) > 1 else ""
+            tell("warning", f"matplotlib: {_short(lines[0])}{more}")
     finally:
         log.removeHandler(collector)
         log.propagate = propagate
-        if lines := list(dict.fromkeys(said)):
-            more = f", and {len(lines) - 1} lines more" if len(lines) > 1 else ""
-            tell("warning", f"matplotlib: {_short(lines[0])}{more}")
 
 
 def _short(message: Any) -> str:

@@ -103,10 +103,9 @@ def _needed(
     arguments = []
     if classes:  # by custom the target comes last; of many classes one stands against the rest
         best = next((c for c in reversed(shown) if len(classes[c]) == 2), shown[-1])
-        against = positive if positive is not None else classes[best][-1]
         arguments = ["--target", best]
-        if positive is not None or len(classes[best]) > 2:
-            arguments += ["--positive", str(against)]
+        if positive is None and len(classes[best]) > 2:
+            arguments += ["--positive", str(classes[best][-1])]
     return TargetNeededError(
         f"no target given for {name}, which has {found}{holding}; "
         f"say --target, one of {more}{names}",

@@ -422,7 +422,10 @@ def tidy(values: "pd.Series", missing: list[str] = MISSING) -> "pd.Series | None
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
         return values
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.cat.categories.dtype)
+        # Not by astype: Arrow's strings would write a long word out in every row.
+        words: Any = [*values.cat.categories, None]  # code -1 is a missing cell
+        cells = np.array(words, dtype=object)[values.cat.codes]
+        values = pd.Series(cells, index=values.index, name=values.name, dtype=object)
     kind = types.infer_dtype(values, skipna=True)
     if kind == "string":
         return _strip(values, missing)

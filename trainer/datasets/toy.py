@@ -204,8 +204,6 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
 
 
 def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
-    import numpy as np
-
     name, notes = short_path(path.name), []
     table, odd = read_table(path, None if target is None else target.strip())
     if target is None:
@@ -214,6 +212,8 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
         if odd or table[target].isna().any():  # None and null are labels there, and so are typos
             table, odd = read_table(path, target)
     X, labels, notes = split_table(table, target.strip(), name, [*notes, *odd])
+    import numpy as np
+
     what = f"target column {quote(target)} of {name}"
     missing = len(table) - len(labels)
     y, positive = _two_classes(np.asarray(labels.tolist()), positive, what, missing)
