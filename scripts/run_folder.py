@@ -93,10 +93,15 @@ def run_folder(target: Path, outputs: Collection[str]) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _checked(target: Path, outputs: Collection[str]) -> Path:
-    for path in (target, *target.parents):
+def check_place(folder: Path) -> None:
+    """Raise ValueError if a file stands where a folder, or one above it, is to be."""
+    for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise ValueError(f"--output: {path} is a file where a folder should be; choose another")
+
+
+def _checked(target: Path, outputs: Collection[str]) -> Path:
+    check_place(target)
     for path in (target / name for name in outputs):
         if path.is_dir() and not path.is_symlink():
             raise ValueError(f"--output: {path} is a folder where a file should be; move it away")

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from console import PROGRAM, Signals, safe_streams, say, tell
-from run_folder import run_folder
+from run_folder import check_place, run_folder
 from train_options import make_parser
 from train_pictures import PICTURES, draw, matplotlib_settings
 
@@ -107,6 +107,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         raise ValueError(
             f"the environment's LOKY_MAX_CPU_COUNT must be an integer, got {processors!r}; unset it"
         )
+    check_place(options.output)
     data = trainer.load_dataset(
         options.data, target=options.target, positive=options.positive, random_state=options.seed
     )
@@ -230,6 +231,8 @@ def warnings_in_one_line() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)  # for those who write code
         warnings.showwarning = show
         yield
 

@@ -14,7 +14,10 @@ from console import printable, tell
 import trainer
 
 PICTURES = ("loss_curve.png", "calibration.png", "decision_boundary.png")
-LONGEST_TITLE = 40
+LONGEST_NAME = 40
+"""Characters of the data set's name in a title."""
+LONGEST_TEXT = 60
+"""Characters of any other text: names of columns and classes may be pages long."""
 
 
 def matplotlib_settings() -> Any:
@@ -84,7 +87,7 @@ def draw(
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     neuron = model["neuron"]
-    name = data.name if len(data.name) <= LONGEST_TITLE else f"{data.name[:LONGEST_TITLE]}..."
+    name = data.name if len(data.name) <= LONGEST_NAME else f"{data.name[:LONGEST_NAME]}..."
     held_out = "training rows held out" if neuron.early_stopping else "test rows"
     compared = {name: models[name] for name in models if name != "constant"}
 
@@ -108,8 +111,8 @@ def draw(
         for file, drawing in zip(PICTURES, drawings, strict=False):
             try:
                 ax, title = drawing()
-                ax.set_title(f"{name}: {title}", loc="left")
                 show_names_as_they_are(ax.figure)
+                ax.set_title(printable(f"{name}: {title}"), loc="left", parse_math=False)
                 picture = _png(ax.figure)
             except Exception as error:  # names, settings and fonts can be wrong in any way
                 tell("warning", f"{file} was not drawn ({_short(error)})")
@@ -118,7 +121,7 @@ def draw(
 
 
 def show_names_as_they_are(figure: Any) -> None:
-    """No mathematics between two dollars of a name, no characters that do not print."""
+    """No mathematics between two dollars of a name, nothing that does not print, no pages."""
     from matplotlib.axis import Tick
     from matplotlib.text import Text
 
@@ -126,7 +129,8 @@ def show_names_as_they_are(figure: Any) -> None:
     for text in figure.findobj(Text):
         if text not in ticks:
             text.set_parse_math(False)
-            text.set_text(printable(text.get_text()))
+            name = printable(text.get_text())
+            text.set_text(name if len(name) <= LONGEST_TEXT else f"{name[:LONGEST_TEXT]}...")
 
 
 def _png(figure: Any) -> bytes:
