@@ -112,7 +112,9 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         options.data, target=options.target, positive=options.positive, random_state=options.seed
     )
     X_train, X_test, y_train, y_test = split(data, options.test_size, options.seed)
-    name = os.fsdecode(os.fsencode(data.name)[:LONGEST_NAME])
+    name = data.name
+    while len(os.fsencode(name)) > LONGEST_NAME:
+        name = name[:-1]
     target = options.output / name
     with run_folder(target, OUTPUTS) as folder:
         print_data(data)

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import datasets as toy
 
 from trainer import Dataset, list_datasets, load_dataset, make_preprocessor
+from trainer.datasets import preprocessing
 from trainer.datasets.tables import read_table
 
 DATA = Path(__file__).parents[1] / "data"
@@ -403,6 +404,18 @@ def test_rare_categories_share_a_column():
     assert Z.shape == (3, 50)
     assert Z.argmax(axis=1).tolist() == [0, 49, 49]
     assert_array_equal(Z.sum(axis=1), 1)
+
+
+def test_text_that_would_take_too_much_memory_is_refused(monkeypatch):
+    X = pd.DataFrame({"a": [1.0, 2, 3], "t": ["u", "v", np.nan]})
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 3 * 4)
+    assert make_preprocessor(X).fit_transform(X).shape == (3, 4)
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 3 * 4 - 1)
+    with pytest.raises(ValueError, match="got 3 rows of 4 with up to 50 for a text column"):
+        make_preprocessor(X)
+    many = pd.DataFrame({"t": [f"c{i}" for i in range(1000)]})
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 1000 * 50)
+    assert make_preprocessor(many).fit_transform(many).shape == (1000, 50)
 
 
 def test_numbers_alone_and_text_alone():
