@@ -2,50 +2,88 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-import trainer
-
-OPTIMIZERS = ("auto", *trainer.OPTIMIZERS)
+# The neuron's own names and defaults, so that --help need not load it; a test compares.
+OPTIMIZERS = (
+    "auto",
+    "gradient_descent",
+    "momentum",
+    "nesterov",
+    "adam",
+    "normalized_gradient_descent",
+    "lbfgs",
+    "newton",
+)
+DEFAULTS = {
+    "optimizer": "auto",
+    "learning_rate": "auto",
+    "max_iter": 1000,
+    "alpha": 1e-4,
+    "tol": 1e-6,
+}
+# What a number may look like: Python also takes 1_000, and digits of other scripts.
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+SMALLEST = 1e-300
+"""Sizes below, but for 0, lose digits in float64, or are 0 there."""
+MOST = 2**31 - 1
+"""Counts beyond do not fit an index of 32 bits, and mean nothing."""
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that lets `main` report its errors, in one line."""
 
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        """Parse; "--alpha=--" too needs a value, which argparse takes for an empty list."""
+        options = super().parse_args(*arguments, **more)
+        for name, value in vars(options).items():
+            if value == []:
+                self.error(f"argument --{name.replace('_', '-')}: expected one argument")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the command line."""
-        raise ValueError(f"{message}; --help explains all options")
+        shown = message if len(message) <= 400 else f"{message[:250]} ... {message[-100:]}"
+        raise ValueError(f"{shown}; --help explains all options")
+
+
+def got(text: str) -> str:
+    """What was given, in quotes and not for pages."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def number(kind: type, rule: str, holds: Callable[[Any], bool]) -> Callable[[str], Any]:
     """Type of an option: a number that keeps a rule."""
 
     def parse(text: str) -> Any:
-        with suppress(ValueError):
-            value = kind(text)
-            if holds(value):
-                return value
-        raise argparse.ArgumentTypeError(f"must be {rule}, got {text!r}")
+        if NUMBER.fullmatch(text) and len(text) <= 400:
+            value: Any = float(text)
+            lost = abs(value) < SMALLEST and re.search("[1-9]", re.split("[eE]", text)[0])
+            if kind is int:
+                value = int(value) if value.is_integer() and text.lstrip("+-").isdigit() else None
+            if value is not None and not lost and holds(value):
+                return abs(value) if value == 0 else value  # -0 is 0
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {got(text)}")
 
     return parse
 
 
 def learning_rate(text: str) -> Any:
     """Type of an option: "auto" or a positive number."""
-    positive = number(float, "'auto' or a number > 0", lambda v: 0 < v < math.inf)
-    return text if text == "auto" else positive(text)
+    rule = f"'auto' or a number > 0, of at least {SMALLEST:g}"
+    return text if text == "auto" else number(float, rule, lambda v: 0 < v < math.inf)(text)
 
 
 def optimizer(text: str) -> str:
     """Type of an option: an optimizer's name."""
     if text in OPTIMIZERS:
         return text
-    nearest = get_close_matches(text, OPTIMIZERS, n=1, cutoff=0)[0]
-    raise argparse.ArgumentTypeError(f"there is no {text!r}; the nearest is {nearest!r}")
+    nearest = get_close_matches(text[:100], OPTIMIZERS, n=1, cutoff=0)[0]
+    raise argparse.ArgumentTypeError(f"there is no {got(text)}; the nearest is {nearest!r}")
 
 
 def make_parser(description: str | None) -> Parser:
@@ -54,9 +92,9 @@ def make_parser(description: str | None) -> Parser:
     parser = Parser(
         prog="train.py", description=description, formatter_class=formatter, allow_abbrev=False
     )
-    usual = trainer.LogisticNeuron().get_params()
-    count = number(int, "an integer >= 1", lambda v: v >= 1)
-    not_negative = number(float, "a finite number >= 0", lambda v: 0 <= v < math.inf)
+    count = number(int, f"an integer >= 1, of at most {MOST}", lambda v: 1 <= v <= MOST)
+    rule = f"a finite number >= 0, and 0 or at least {SMALLEST:g}"
+    not_negative = number(float, rule, lambda v: 0 <= v < math.inf)
     share = number(float, "a number between 0 and 1", lambda v: 0 < v < 1)
     seed = number(int, "an integer from 0 to 4294967295", lambda v: 0 <= v < 2**32)
 
@@ -67,26 +105,26 @@ def make_parser(description: str | None) -> Parser:
     def add_switch(name: str, help: str) -> None:
         parser.add_argument(name, action="store_true", help=f"{help} (default: off)")
 
-    what = "a data set by name, or a CSV or Parquet file"
+    what = "a data set by name, or a CSV or Parquet file of at most 1 GiB, unzipped"
     add("data", nargs="?", default="breast_cancer", help=what)
     add_switch("--list", "show the data sets known by name, and stop")
-    what = "column of a file to predict (default: none, a file needs it)"
+    what = "column of a file to predict (default: the only one of classes, or one called target)"
     add("--target", metavar="COLUMN", help=what)
     what = "class to tell from all others (default: the data set's own; of two in a file, the last)"
     add("--positive", metavar="CLASS", help=what)
     what = f"one of {', '.join(OPTIMIZERS)}"
-    add("--optimizer", type=optimizer, default=usual["optimizer"], metavar="NAME", help=what)
+    add("--optimizer", type=optimizer, default=DEFAULTS["optimizer"], metavar="NAME", help=what)
     what = "step length of an update rule, or auto: taken from the data"
-    rate = usual["learning_rate"]
+    rate = DEFAULTS["learning_rate"]
     add("--learning-rate", type=learning_rate, default=rate, metavar="RATE", help=what)
-    names, default = ("--epochs", "--max-iter"), usual["max_iter"]
+    names, default = ("--epochs", "--max-iter"), DEFAULTS["max_iter"]
     what = "iterations at most; with mini-batches, epochs"
     add(*names, dest="max_iter", type=count, default=default, metavar="N", help=what)
     what = "rows a mini-batch of an update rule (default: all rows)"
     add("--batch-size", type=count, metavar="ROWS", help=what)
-    add("--alpha", type=not_negative, default=usual["alpha"], help="L2 penalty on the weights")
+    add("--alpha", type=not_negative, default=DEFAULTS["alpha"], help="L2 penalty on the weights")
     what = "done when no component of the gradient exceeds this"
-    add("--tol", type=not_negative, default=usual["tol"], help=what)
+    add("--tol", type=not_negative, default=DEFAULTS["tol"], help=what)
     what = "hold out a tenth of the training rows; stop when the cost on them no longer improves"
     add_switch("--early-stopping", what)
     what = "share of the rows kept from training, to test on"
@@ -94,4 +132,6 @@ def make_parser(description: str | None) -> Parser:
     add("--seed", type=seed, default=42, metavar="N", help="fixes all that is random")
     what = "where the folder of results, named after the data set, is put"
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER", help=what)
+    what = "also write report.html, a page that replays the training"
+    add("--report", action="store_true", help=what)
     return parser

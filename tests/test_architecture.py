@@ -27,7 +27,7 @@ LAYERS = {
     "core.solve": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
     "persistence": {"numpy", "sklearn", "skops", "onnx"},
-    "datasets": {"numpy", "pandas", "sklearn"},
+    "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
 }

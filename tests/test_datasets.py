@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import datasets as toy
 
 from trainer import Dataset, list_datasets, load_dataset, make_preprocessor
+from trainer.datasets import preprocessing
 from trainer.datasets.tables import read_table
 
 DATA = Path(__file__).parents[1] / "data"
@@ -295,7 +296,16 @@ BAD = {
     "infinity": (b"x,y\n1,a\ninf,b\n", {}, ["finite", 'column "x"', "row 2", "correct it"]),
     "number too large": (b"x,y\n1,a\n2,b\n1e999,b\n", {}, ["finite", 'column "x"', "row 3"]),
     "infinite target": (b"x,y\n1,0\n2,\n3,-inf\n", {}, ["finite", 'column "y"', "row 3"]),
-    "no target": (GOOD, {"target": None}, ["no target given", '--target, one of "x", "y"']),
+    "no target": (
+        b"x,ill,town\n1,a,u\n2,b,u\n3,a,v\n4,b,v\n",
+        {"target": None},
+        ["no target given", '--target, one of "ill" (2 classes), "town" (2 classes)'],
+    ),
+    "no target, no classes": (
+        b"x,z\n1,0.5\n2,0.7\n",
+        {"target": None},
+        ["no target given", '--target, one of "x", "z"'],
+    ),
     "no such target": (GOOD, {"target": "Yy"}, ['"Yy" is not in table.csv', 'nearest is "y"']),
     "target without values": (b"x,y\n1,\n2,?\n", {}, ["got no values", "another target"]),
     "one class": (b"x,y\n1,a\n2,a\n", {}, ["two classes", 'got "a" in all rows']),
@@ -343,7 +353,9 @@ def test_duplicate_columns_of_parquet(write, tmp_path):
 
     columns = [pa.array([1, 2]), pa.array([3, 4])]
     parquet.write_table(pa.Table.from_arrays(columns, names=["x", "x"]), tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match=r"t\.parquet .* two columns of one name"):
+    with pytest.raises(
+        ValueError, match=r'names must differ, got "x" more than once in t\.parquet'
+    ):
         load_dataset(tmp_path / "t.parquet", target="x")
 
 
@@ -392,6 +404,18 @@ def test_rare_categories_share_a_column():
     assert Z.shape == (3, 50)
     assert Z.argmax(axis=1).tolist() == [0, 49, 49]
     assert_array_equal(Z.sum(axis=1), 1)
+
+
+def test_text_that_would_take_too_much_memory_is_refused(monkeypatch):
+    X = pd.DataFrame({"a": [1.0, 2, 3], "t": ["u", "v", np.nan]})
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 3 * 4)
+    assert make_preprocessor(X).fit_transform(X).shape == (3, 4)
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 3 * 4 - 1)
+    with pytest.raises(ValueError, match="got 3 rows of 4 with up to 50 for a text column"):
+        make_preprocessor(X)
+    many = pd.DataFrame({"t": [f"c{i}" for i in range(1000)]})
+    monkeypatch.setattr(preprocessing, "LARGEST_MATRIX", 1000 * 50)
+    assert make_preprocessor(many).fit_transform(many).shape == (1000, 50)
 
 
 def test_numbers_alone_and_text_alone():

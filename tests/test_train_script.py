@@ -1,10 +1,12 @@
 """`python scripts/train.py` as people run it: good runs, bad input, Ctrl-C, a terminal."""
 
 import gzip
+import hashlib
 import importlib
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -243,6 +245,48 @@ def test_rows_without_a_target_are_told_of(place, capsys):
     assert report(place / "runs" / "table")["data"]["rows"] == 28
 
 
+def test_the_target_may_be_left_out(place, capsys):
+    TABLE.drop(columns="town").to_csv("plain.csv", index=False)
+    assert script.main(["plain.csv"]) == 0
+    out = capsys.readouterr().out
+    note = 'no target given: column "income" is taken, the only one of classes'
+    assert f"Note: {note}" in out
+    assert report(place / "runs" / "plain")["data"]["notes"] == [note]
+    assert script.main(["table.csv", "--seed", "3"]) == 2
+    error = capsys.readouterr().err
+    assert '"town" (3 classes), "income" (2 classes), as in: python ' in error
+    assert error.endswith(" table.csv --seed 3 --target income\n")
+    assert script.main(shlex.split(error.split(" as in: ")[1])[2:]) == 0
+
+
+def test_odd_cells_are_told_of(place, capsys):
+    table = TABLE.astype({"hours": object})
+    table.loc[3, "hours"] = "12 or so"
+    table.to_csv("table.csv", index=False)
+    assert script.main(["table.csv", "--target", "income"]) == 0
+    assert (
+        'Note: 1 cell of column "hours" taken as missing among numbers, such as "12 or so" in '
+        "line 5\n"
+    ) in capsys.readouterr().out
+
+
+def test_metrics_hold_the_checksums_of_the_other_files(place):
+    assert script.main(["iris"]) == 0
+    folder = place / "runs" / "iris"
+    sums = report(folder)["sha256"]
+    assert set(sums) == ALWAYS - {"metrics.json"}
+    for name, known in sums.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == known
+
+
+def test_a_long_name_makes_a_folder(place):
+    long = "表" * 80
+    TABLE.to_csv(f"{long}.csv", index=False)
+    assert script.main([f"{long}.csv", "--target", "income"]) == 0
+    assert (place / "runs" / long[:66]).is_dir()  # of three bytes each
+    assert report(place / "runs" / long[:66])["data"]["name"] == long
+
+
 def test_the_same_seed_gives_the_same_figures(tmp_path):
     options = ["moons", "--optimizer", "adam", "--batch-size", "32", "--epochs", "20"]
     for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
@@ -250,6 +294,7 @@ def test_the_same_seed_gives_the_same_figures(tmp_path):
     one, two, three = (report(tmp_path / name / "moons") for name in ("one", "two", "three"))
     for each in (one, two):
         assert each["termination"].pop("seconds") > 0
+        each.pop("sha256")  # seconds stand in the model's file too
     assert one == two
     assert one["figures"] != three["figures"]
 

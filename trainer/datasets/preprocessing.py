@@ -7,10 +7,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from trainer.datasets.tables import quote
+from trainer.datasets.text import quote
 
 MAX_CATEGORIES = 50
 """Categories that a text column keeps; the rarest beyond these share one column."""
+LARGEST_MATRIX = 2 * 10**8
+"""Numbers that the rows may become: 1.6 GB. A text column can take 50 times its own room."""
 
 
 def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
@@ -34,7 +36,8 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     Raises
     ------
     ValueError
-        If a column holds dates, objects of many kinds, or pandas.NA in text.
+        If a column holds dates, objects of many kinds, or pandas.NA in text; or if the rows
+        would become more than 2 * 10^8 numbers.
 
     Examples
     --------
@@ -60,6 +63,13 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
                 f"column {quote(name)} must hold numbers, booleans, or text with None or NaN "
                 f"where missing, got {found}; convert it or leave it out"
             )
+    width = len(numbers) + sum(min(X[name].nunique(dropna=False), MAX_CATEGORIES) for name in text)
+    if len(X) * width > LARGEST_MATRIX:
+        raise ValueError(
+            f"the rows may become at most {LARGEST_MATRIX} numbers, got {len(X)} rows of {width} "
+            f"with up to {MAX_CATEGORIES} for a text column; leave text columns out, or train on "
+            "a part of the rows"
+        )
     # A column of the table can be empty in the training rows alone: it is kept, as zeros.
     scale = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()

@@ -4,22 +4,23 @@ Whatever cannot be trained on ends in a ValueError of one line, which says what 
 what was found, and what to do.
 """
 
+import codecs
 import csv
-import gzip
 import io
-import os
 import re
 import warnings
-import zlib
 from collections import Counter
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-import pandas as pd
-from pandas.api import types
+from trainer.datasets.files import LARGEST_FILE, read_content
+from trainer.datasets.text import nearest, quote, short_path
+
+# pandas is imported on use: a file that is not there is told of before it would be loaded.
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What people write where a value is missing; empty cells and spaces around are seen to besides.
 MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
@@ -28,94 +29,86 @@ MISSING_LABELS = ["", "?", "NA", "NaN", "nan"]
 DELIMITERS = ",;\t|"
 # Numbers beyond overflow when they are squared and summed.
 LARGEST = 1e100
+LARGEST_TABLE = 10**8
+"""Rows times columns: 800 MB of numbers, of which training makes copies."""
+LONGEST_HEADER = 2**24
+"""Characters of a CSV file's first line."""
+LONGEST_LABEL = 100
+"""Characters of a class: longer ones are prose, and NumPy would pad all labels to them."""
+MOST_CLASSES = 50
+"""Different integers that a target may hold, and in half as many rows, before it is continuous."""
 # From this many rows on, text that differs in every row is taken for names or keys.
 KEY_ROWS = 20
+MAX_ODD = 0.05
+"""Share of a column's filled cells that may be no numbers, and count as missing, where all
+others are: one in twenty. A column with more of them is text."""
 
 
-def quote(value: Any) -> str:
-    r"""Show a value in a message: on one line, and not for pages.
-
-    Examples
-    --------
-    >>> quote("two\nlines")
-    '"two lines"'
-    """
-    text = " ".join(str(value).split())
-    return f'"{text}"' if len(text) <= 60 else f'"{text[:57]}..."'
-
-
-def nearest(value: Any, among: Iterable[Any]) -> str:
-    """Say which of the names is most like a mistaken one, whatever its case.
-
-    Examples
-    --------
-    >>> nearest("incme", ["age", "income"])
-    'the nearest is "income"'
-    """
-    names = {str(name).lower(): str(name) for name in among}
-    best = get_close_matches(str(value).lower(), names, n=1, cutoff=0.0)[0]
-    return f"the nearest is {quote(names[best])}"
-
-
-def read_table(path: str | Path, target: str | None = None) -> pd.DataFrame:
-    """Read a CSV or Parquet file, gzipped or not.
+def read_table(path: str | Path, target: str | None = None) -> "tuple[pd.DataFrame, list[str]]":
+    """Read a CSV or Parquet file, gzipped or not, and note what was done to it.
 
     Of CSV, the delimiter is the one of comma, semicolon, tab and | that the first line has
     most of, or that a line "sep=;" before it names. Spaces around cells go; empty cells, "?"
-    and the usual words for missing become NaN.
+    and the usual words for missing become NaN. In a column of numbers, at most one filled cell
+    in twenty may be something else: it becomes NaN, with a note.
 
     Parameters
     ----------
     path : path
         The file; what it is shows in its content, not in its name.
     target : str, optional
-        A column in which None, null and N/A are not missing but labels.
+        A column in which None, null and N/A are not missing but labels, and no cell is odd.
 
     Returns
     -------
-    DataFrame
+    table : DataFrame
         One column a column of the file, under its own name.
+    notes : list of str
+        Odd cells that were taken as missing, or that turned a column into text.
 
     Raises
     ------
     ValueError
-        If the file is not there, is empty, or is not a table with columns of different names.
+        If the file is not there, is empty, is not a table with columns of different names, or
+        holds more than 1 GiB unzipped or 10^8 cells.
     """
     path = Path(path)
-    content = _read_bytes(path)
+    content, name = read_content(path), short_path(path.name)
+    notes: list[str] = []
     if content.startswith(b"PAR1"):
-        table = _read_parquet(content, path.name)
+        table = _read_parquet(content, name)
     elif path.suffix in {".parquet", ".pq"}:
-        raise ValueError(f"{path.name} is not a Parquet file; save the table again, or as CSV")
+        raise ValueError(f"{name} is not a Parquet file; save the table again, or as CSV")
     else:
-        table = _read_csv(content, path.name, target)
+        table, notes = _read_csv(content, name, target)
     if table.empty:
-        raise ValueError(f"{path.name} has no rows, only a header; add rows to train on")
-    return table
+        raise ValueError(f"{name} has no rows, only a header; add rows to train on")
+    return table, notes
 
 
 def split_table(
-    table: pd.DataFrame, target: str, name: str
-) -> tuple[pd.DataFrame, pd.Series, list[str]]:
+    table: "pd.DataFrame", target: str, name: str, notes: Iterable[str] = ()
+) -> "tuple[pd.DataFrame, pd.Series, list[str]]":
     """Split a table into features, labels, and notes on what was dropped.
 
     Features are float64, or objects that are strings or NaN; labels are as found, none
-    missing. `name` is what messages call the table. A ValueError says that there is no such
-    target, that a number is infinite or above 1e100, or that no feature is of use.
+    missing. `name` is what messages call the table; `notes` come before the new ones. A
+    ValueError says that there is no such target, that a number is infinite or above 1e100, or
+    that no feature is of use.
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"dose": [1, 2, 3], "cured": ["no", "yes", None]})
     >>> X, labels, notes = split_table(table, "cured", "trial.csv")
     >>> list(labels), notes
     (['no', 'yes'], ['1 of 3 rows dropped: no value in the target column "cured"'])
     """
-    if target not in table.columns:
-        raise ValueError(
-            f"target column {quote(target)} is not in {name}; {nearest(target, table.columns)}"
-        )
+    import pandas as pd
+
+    _refuse_unknown(target, table.columns, name)
     # Missing ones go first: a label True shall not turn into 1.0 because of them.
-    labels = _tidy(table[target].dropna(), MISSING_LABELS)
+    labels = tidy(table[target].dropna(), MISSING_LABELS)
     if labels is None or labels.isna().all():
         found = "no values" if labels is not None else f"values of type {table[target].dtype}"
         raise ValueError(
@@ -124,19 +117,25 @@ def split_table(
         )
     _refuse_huge(labels, name)
     labels = labels.dropna()
-    notes = []
+    if labels.dtype == object and (longest := max(map(len, labels))) > LONGEST_LABEL:
+        raise ValueError(
+            f"target column {quote(target)} of {name} must hold classes, of at most "
+            f"{LONGEST_LABEL} characters, got a text of {longest}; choose another target"
+        )
+    notes = [*notes]
     if missing := len(table) - len(labels):
         notes.append(
             f"{missing} of {len(table)} rows dropped: no value in the target column {quote(target)}"
         )
     features, dropped = {}, {}
-    for column in table.columns.drop(target):
-        values = _tidy(table[column])
+    for column, cells in (table.loc[labels.index] if missing else table).items():
+        if column == target:
+            continue
+        values = tidy(cells)
         if values is None:
             dropped[column] = "neither numbers nor text"
             continue
         _refuse_huge(values, name)
-        values = values[labels.index]
         if useless := _why_useless(str(column), values):
             dropped[column] = useless
         else:
@@ -148,116 +147,235 @@ def split_table(
     if not features:
         raise ValueError(
             f"{name} has no usable feature beside {quote(target)}"
-            + (f" ({'; '.join(notes)})" if dropped else "")
+            + (f" ({'; '.join(notes)})" if notes else "")
             + "; add a column of numbers or text that varies"
         )
     return pd.DataFrame(features).reset_index(drop=True), labels.reset_index(drop=True), notes
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Give the content of the file, unzipped."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; check its name and folder") from None
-    except OSError as error:
-        if os.path.isdir(path):
-            raise ValueError(f"{path} is a folder, not a table; name a file in it") from None
-        raise ValueError(f"{path} cannot be read: {error.strerror}; check the file") from None
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error):
-            raise ValueError(f"{path.name} is a damaged gzip file; make it again") from None
+def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFrame, list[str]]":
+    n_lines = content.count(b"\n")
+    content = content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    marks = DELIMITERS
+    if named := re.match(rb'"?sep=([,;\t|])"?\s*?(\r?\n[\r\n]*|$)', content):  # by spreadsheets
+        marks, content = named[1].decode(), content[named.end() :]
     if not content.strip():
-        raise ValueError(f"{path.name} is empty; a table has a header and rows")
-    return content
-
-
-def _read_csv(content: bytes, name: str, target: str | None) -> pd.DataFrame:
-    try:
-        text = content.decode("utf-8-sig").lstrip("\r\n")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+        raise ValueError(f"{name} is empty; a table has a header and rows")
+    if b"\0" in content or not _is_utf8(content):
         raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
-    named = re.match(rf'"?sep=([{DELIMITERS}])"?\r?\n[\r\n]*', text)  # by spreadsheets
-    if named:
-        text = text[named.end() :]
-    try:
-        headers = {mark: _header(text, mark) for mark in (named[1] if named else DELIMITERS)}
-        delimiter = max(headers, key=lambda key: len(headers[key]))
-        header = headers[delimiter]
-        words = {
-            place: MISSING_LABELS if column == target else MISSING
-            for place, column in enumerate(header)
-        }
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                io.StringIO(text),
-                sep=delimiter,
-                header=0,
-                names=range(len(header)),
-                index_col=False,
-                skipinitialspace=True,
-                keep_default_na=False,
-                na_values=cast(Any, words),
-                low_memory=False,
-            )
-    except (csv.Error, pd.errors.ParserError) as error:
-        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise ValueError(f"{name} is not a table: {reason}; correct it there") from None
-    except pd.errors.ParserWarning:
-        raise ValueError(
-            f"{name} is not a table: rows have more cells than the header; name every column"
-        ) from None
+    delimiter, header = _header(content, marks, name)
+    if target is not None:
+        _refuse_unknown(target, header, name)
+    # Rows may be shorter than the header: 100 kB of names would ask for 80 GB of NaN.
+    _refuse_large(max(content.count(b"\n"), content.count(b"\r")), len(header), name)
+    words = {
+        place: MISSING_LABELS if column == target else MISSING
+        for place, column in enumerate(header)
+    }
+    table = _parse_csv(content, delimiter, words, name)
+    columns, notes = {}, []
+    for place, column in enumerate(header):
+        if not column and not table[place].notna().any():
+            continue  # what a delimiter at the line's end makes
+        values = _numbers_if_all_are(table[place], words[place], delimiter == ";")
+        if column != target and values.dtype == object:
+            values, odd = _numbers_but_for_odd(values, delimiter == ";")
+            if odd is not None:
+                line = _line(int(odd.index[0]), content, delimiter)
+                line += n_lines - content.count(b"\n")
+                notes.append(_tell_odd(column, values, odd, line))
+        columns[column] = values
+    import pandas as pd
+
+    return pd.DataFrame(columns), notes
+
+
+def _header(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
+    """The delimiter that the first line has most of, and its cells."""
+    headers, failed = {}, None
+    for mark in marks:
+        try:
+            headers[mark] = [cell.strip() for cell in next(_rows(content, mark))]
+        except csv.Error as error:  # without its delimiter, a long line is one cell too long
+            failed = error
+    if not headers:
+        raise ValueError(f"{name} is not a table: {failed}; correct it there")
+    delimiter = max(headers, key=lambda mark: len(headers[mark]))
+    header = headers[delimiter]
     if len(header) == 1:
         raise ValueError(
             f"{name} is not a table: no comma, semicolon, tab or | in its first line, so no "
             "feature beside a target; save it as CSV or Parquet"
         )
     _refuse_duplicates([column for column in header if column], name)
-    columns = {
-        column: _numbers_if_all_are(table[place], words[place], delimiter == ";")
-        for place, column in enumerate(header)
-        if column or table[place].notna().any()  # not what a delimiter at the line's end makes
-    }
-    return pd.DataFrame(columns)
+    return delimiter, header
 
 
-def _header(text: str, delimiter: str) -> list[str]:
-    """Column names as they stand: pandas would rename those that come twice."""
-    line = next(
-        csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    )
-    return [cell.strip() for cell in line]
+def _parse_csv(
+    content: bytes, delimiter: str, words: dict[int, list[str]], name: str
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.BytesIO(content),
+                sep=delimiter,
+                header=0,
+                names=range(len(words)),
+                index_col=False,
+                skipinitialspace=True,
+                keep_default_na=False,
+                na_values=cast(Any, words),
+                low_memory=False,
+            )
+    except pd.errors.ParserError as error:
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise ValueError(f"{name} is not a table: {reason}; correct it there") from None
+    except pd.errors.ParserWarning:
+        raise ValueError(
+            f"{name} is not a table: rows have more cells than the header; name every column"
+        ) from None
 
 
-def _numbers_if_all_are(values: pd.Series, missing: list[str], decimal_comma: bool) -> pd.Series:
+def _is_utf8(content: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(content)
+    try:
+        for start in range(0, len(view), 2**20):
+            decoder.decode(view[start : start + 2**20])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _rows(content: bytes, delimiter: str) -> Any:
+    """The cells of each line as they stand: pandas would rename columns that come twice."""
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
+
+    def lines() -> Iterator[str]:
+        while line := text.readline(LONGEST_HEADER):
+            if len(line) == LONGEST_HEADER:
+                raise csv.Error(f"a line is longer than {LONGEST_HEADER} characters")
+            yield line
+
+    return csv.reader(lines(), delimiter=delimiter, skipinitialspace=True)
+
+
+def _numbers_if_all_are(
+    values: "pd.Series", missing: list[str], decimal_comma: bool
+) -> "pd.Series":
     """Numbers where spaces, or a comma for the point, had kept pandas from seeing them."""
-    if types.infer_dtype(values, skipna=True) != "string":
+    from pandas.api import types
+
+    if values.dtype.kind in "biuf" or types.infer_dtype(values, skipna=True) != "string":
         return values
     text = _strip(values, missing)
-    numbers = pd.to_numeric(text.str.replace(",", ".") if decimal_comma else text, errors="coerce")
+    numbers = _to_numbers(text, decimal_comma)
     return numbers if numbers.notna().equals(text.notna()) else text
 
 
-def _read_parquet(content: bytes, name: str) -> pd.DataFrame:
+def _numbers_but_for_odd(
+    text: "pd.Series", decimal_comma: bool
+) -> "tuple[pd.Series, pd.Series | None]":
+    """A text column as numbers where it nearly is, and its cells that are none, if of interest."""
+    from pandas.api import types
+
+    if types.infer_dtype(text, skipna=True) != "string":
+        return text, None
+    numbers = _to_numbers(text, decimal_comma)
+    odd = text[text.notna() & numbers.isna()]
+    if len(odd) <= MAX_ODD * text.count():
+        return numbers, odd
+    return text, odd if len(odd) <= text.count() / 2 else None
+
+
+def _to_numbers(text: "pd.Series", decimal_comma: bool) -> "pd.Series":
+    import pandas as pd
+
+    text = text.str.replace(",", ".") if decimal_comma else text
+    return pd.to_numeric(text, errors="coerce")
+
+
+def _line(row: int, content: bytes, delimiter: str) -> int:
+    """The line of the content that a row of the table stands in, as an editor counts."""
+    reader = _rows(content, delimiter)
+    rows = (reader.line_num for cells in reader if len(cells) > 1 or "".join(cells).strip())
     try:
-        table = pd.read_parquet(io.BytesIO(content))
+        return next(islice(rows, row + 1, None))
+    except (csv.Error, StopIteration):  # a cell too long for csv stands before it
+        return row + 2
+
+
+def _tell_odd(column: str, values: "pd.Series", odd: "pd.Series", line: int) -> str:
+    """What the odd cells of a column did to it."""
+    cells = "1 cell" if len(odd) == 1 else f"{len(odd)} cells"
+    example = f"such as {quote(odd.iloc[0])} in line {line}"
+    if values.dtype == object:
+        became = f"column {quote(column)} became text because of {cells} of {values.count()}"
+        return f"{became} that are no numbers, {example}"
+    return f"{cells} of column {quote(column)} taken as missing among numbers, {example}"
+
+
+def _read_parquet(content: bytes, name: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
     except ImportError:
         raise ValueError(
             f"{name} is a Parquet file, which needs pyarrow: "
             'pip install "logistic-neuron-trainer[parquet]"'
         ) from None
-    except (ValueError, OSError) as error:  # pyarrow's own are kinds of these
-        what = f"damaged Parquet, or has two columns of one name ({quote(error)})"
-        raise ValueError(f"{name} is {what}; make it again") from None
-    table = table.reset_index(drop=None in table.index.names)  # an index with a name is a column
-    table.columns = pd.Index([str(column).strip() for column in table.columns])
-    _refuse_duplicates(list(table.columns), name)
-    return table
+
+    try:
+        described = parquet.read_metadata(pa.BufferReader(content))
+        schema = described.schema.to_arrow_schema()
+        chunks = [
+            described.row_group(i).column(j)
+            for i in range(described.num_row_groups)
+            for j in range(described.num_columns)
+        ]
+        n_cells = max(
+            sum(chunk.num_values for chunk in chunks), described.num_rows * described.num_columns
+        )
+        n_bytes = sum(chunk.total_uncompressed_size for chunk in chunks)
+    except Exception as error:  # a file from elsewhere can be wrong in any way
+        raise ValueError(f"{name} is damaged Parquet ({quote(error)}); make it again") from None
+    columns = [column.strip() for column in schema.names]
+    _refuse_duplicates(columns, name)
+    _refuse_large(n_cells, 1, name, n_bytes)
+    try:
+        # Text stays a dictionary: a long word in every row is held once.
+        text = [field.name for field in schema if field.type in (pa.string(), pa.large_string())]
+        table = parquet.read_table(pa.BufferReader(content), read_dictionary=text)
+        table.validate(full=True)
+        # Names and types alone count: what pandas has noted of its own need not be true.
+        frame = table.to_pandas(ignore_metadata=True)
+    except Exception as error:
+        raise ValueError(f"{name} is damaged Parquet ({quote(error)}); make it again") from None
+    frame.columns = pd.Index(columns)
+    unnamed = [column for column in columns if re.fullmatch(r"__index_level_\d+__", column)]
+    return frame.drop(columns=unnamed)
+
+
+def _refuse_large(rows: int, columns: int, name: str, n_bytes: int = 0) -> None:
+    if rows * columns > LARGEST_TABLE or n_bytes > LARGEST_FILE:
+        size = f"{n_bytes} bytes" if n_bytes > LARGEST_FILE else f"{rows * columns} cells"
+        raise ValueError(
+            f"{name} is too large: a table may have {LARGEST_TABLE} cells and {LARGEST_FILE} "
+            f"bytes, got {size}; train on a part of its rows or columns"
+        )
+
+
+def _refuse_unknown(target: str, columns: Iterable[str], name: str) -> None:
+    if target not in columns:
+        raise ValueError(
+            f"target column {quote(target)} is not in {name}; {nearest(target, columns)}"
+        )
 
 
 def _refuse_duplicates(columns: list[str], name: str) -> None:
@@ -269,7 +387,7 @@ def _refuse_duplicates(columns: list[str], name: str) -> None:
         )
 
 
-def _refuse_huge(values: pd.Series, name: str) -> None:
+def _refuse_huge(values: "pd.Series", name: str) -> None:
     if values.dtype == object:
         return
     numbers = values.to_numpy(float)
@@ -283,16 +401,31 @@ def _refuse_huge(values: pd.Series, name: str) -> None:
         )
 
 
-def _strip(values: pd.Series, missing: list[str]) -> pd.Series:
+def _strip(values: "pd.Series", missing: list[str]) -> "pd.Series":
     """Text without spaces around it, and NaN where that leaves a word for missing."""
-    text = values.astype(object).where(values.notna(), np.nan).str.strip()
-    return text.mask(text.isin(missing), np.nan)
+    import numpy as np
+    import pandas as pd
+
+    codes, words = pd.factorize(values)  # each word once, however often it comes
+    stripped = pd.Series(np.asarray(words, dtype=object), dtype=object).str.strip()
+    known = stripped.where(~stripped.isin(missing)).to_numpy(object)
+    cells = np.append(known, np.nan)[codes]  # code -1 is a missing cell
+    return pd.Series(cells, index=values.index, name=values.name, dtype=object)
 
 
-def _tidy(values: pd.Series, missing: list[str] = MISSING) -> pd.Series | None:
+def tidy(values: "pd.Series", missing: list[str] = MISSING) -> "pd.Series | None":
     """Turn a column into numbers, booleans, or strings and NaN; into None if it is neither."""
+    import numpy as np
+    import pandas as pd
+    from pandas.api import types
+
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
+        return values
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.cat.categories.dtype)
+        # Not by astype: Arrow's strings would write a long word out in every row.
+        words: Any = [*values.cat.categories, None]  # code -1 is a missing cell
+        cells = np.array(words, dtype=object)[values.cat.codes]
+        values = pd.Series(cells, index=values.index, name=values.name, dtype=object)
     kind = types.infer_dtype(values, skipna=True)
     if kind == "string":
         return _strip(values, missing)
@@ -301,13 +434,32 @@ def _tidy(values: pd.Series, missing: list[str] = MISSING) -> pd.Series | None:
     if kind == "boolean":
         return values.astype(float if values.isna().any() else bool)
     if kind in {"integer", "floating", "mixed-integer-float", "integer-na", "decimal"}:
-        return values.astype(float) if values.isna().any() or values.dtype == object else values
+        return _floats(values) if values.isna().any() or values.dtype == object else values
     return None
 
 
-def _why_useless(column: str, values: pd.Series) -> str | None:
+def _floats(values: "pd.Series") -> "pd.Series":
+    try:
+        return values.astype(float)
+    except OverflowError:  # of integers that no float holds
+
+        def nearest_float(value: Any) -> float:
+            try:
+                return float(value)
+            except OverflowError:
+                return float("inf") if value > 0 else float("-inf")
+
+        return values.map(nearest_float, na_action="ignore").astype(float)
+
+
+def _why_useless(column: str, values: "pd.Series") -> str | None:
     """Say what keeps a feature from being of use, if anything does."""
-    count, different = values.count(), values.nunique()
+    if values.dtype != object:  # quickly: a file may have 100 000 such columns
+        numbers = values.to_numpy(float)
+        numbers = numbers[numbers == numbers]
+        count, different = len(numbers), 1 if (numbers == numbers[:1]).all() else 2
+    else:
+        count, different = values.count(), values.nunique()
     reasons = {
         "no name in the header": not column,
         "no values": count == 0,

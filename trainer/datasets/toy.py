@@ -2,21 +2,18 @@
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from sklearn import datasets as toy
+from trainer.datasets.choice import choose_target, same_label
+from trainer.datasets.tables import MOST_CLASSES, read_table, split_table
+from trainer.datasets.text import nearest, quote, short_path
 
-from trainer.datasets.tables import nearest, quote, read_table, split_table
-
-# Different integers that a target may hold, and in half as many rows, before it is continuous.
-MAX_INTEGERS = 50
+# NumPy, pandas and scikit-learn are imported on use: the names and lines are had without them.
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -37,71 +34,80 @@ class Dataset:
     positive : object
         The label whose probability is reported.
     notes : tuple of str
-        What was dropped, and why.
+        What was done to the table: columns and rows dropped, odd cells taken as missing.
     """
 
     name: str
     description: str
-    X: pd.DataFrame
-    y: npt.NDArray[Any]
+    X: "pd.DataFrame"
+    y: "npt.NDArray[Any]"
     positive: Any
     notes: tuple[str, ...] = ()
 
 
-_Toy: TypeAlias = tuple[str, str, Callable[..., Any]]  # description, positive class, loader
-
-# These bring names of features and classes.
+_Toy: TypeAlias = tuple[str, str, str, dict[str, Any]]
+# Description, positive class, scikit-learn's loader and its arguments. These bring names.
 _LOADED: dict[str, _Toy] = {
     "breast_cancer": (
         "569 tumours, 30 measurements of cell nuclei: malignant or benign",
         "malignant",
-        toy.load_breast_cancer,
+        "load_breast_cancer",
+        {"as_frame": True},
     ),
     "iris": (
         "150 irises, 4 measurements: virginica against the rest (setosa, versicolor)",
         "virginica",
-        toy.load_iris,
+        "load_iris",
+        {"as_frame": True},
     ),
     "wine": (
         "178 wines, 13 measurements: cultivar class_0 against the rest (class_1, class_2)",
         "class_0",
-        toy.load_wine,
+        "load_wine",
+        {"as_frame": True},
     ),
     "digits": (
         "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (0 to 9)",
         "8",
-        toy.load_digits,
+        "load_digits",
+        {"as_frame": True},
     ),
 }
 # 500 points drawn anew: two features, so that the decision boundary can be drawn; classes 0, 1.
-_GENERATED: dict[str, tuple[str, Callable[..., Any]]] = {
+_GENERATED: dict[str, _Toy] = {
     "moons": (
         "500 points on two half circles that interlock (generated)",
-        partial(toy.make_moons, noise=0.2),
+        "1",
+        "make_moons",
+        {"noise": 0.2},
     ),
     "circles": (
         "500 points on two circles, one in the other: no line parts them (generated)",
-        partial(toy.make_circles, noise=0.1, factor=0.5),
+        "1",
+        "make_circles",
+        {"noise": 0.1, "factor": 0.5},
     ),
     "blobs": (
         "500 points in two round clusters (generated)",
-        partial(toy.make_blobs, centers=[[-1, -1], [1, 1]]),
+        "1",
+        "make_blobs",
+        {"centers": [[-1, -1], [1, 1]]},
     ),
     "classification": (
         "500 points in two stretched clusters, about 5 % with the wrong label (generated)",
+        "1",
+        "make_classification",
         # Labels drawn anew come out right half the time.
-        partial(
-            toy.make_classification, n_redundant=0, n_clusters_per_class=1, flip_y=0.1, n_features=2
-        ),
+        {"n_redundant": 0, "n_clusters_per_class": 1, "flip_y": 0.1, "n_features": 2},
     ),
     "gaussian_quantiles": (
         "500 points of one normal distribution, inner half or outer (generated)",
-        partial(toy.make_gaussian_quantiles, n_features=2, n_classes=2),
+        "1",
+        "make_gaussian_quantiles",
+        {"n_features": 2, "n_classes": 2},
     ),
 }
-_TOYS: dict[str, _Toy] = _LOADED | {
-    name: (description, "1", load) for name, (description, load) in _GENERATED.items()
-}
+_TOYS = _LOADED | _GENERATED
 
 
 def list_datasets() -> dict[str, str]:
@@ -117,7 +123,7 @@ def list_datasets() -> dict[str, str]:
     >>> list_datasets()["breast_cancer"]
     '569 tumours, 30 measurements of cell nuclei: malignant or benign'
     """
-    return {name: description for name, (description, _, _) in _TOYS.items()}
+    return {name: description for name, (description, *_) in _TOYS.items()}
 
 
 def load_dataset(
@@ -134,7 +140,9 @@ def load_dataset(
     source : str or path
         A name that `list_datasets` gives, or a CSV or Parquet file, gzipped or not.
     target : str, optional
-        Of a file, the column with the labels.
+        Of a file, the column with the labels. It may be left out where one column is the plain
+        choice: the only one of two classes in which every other column holds numbers, or the
+        only one called target, class, label or y. A note says which was taken.
     positive : object, optional
         The class whose probability is to be learnt, against all others: its text, or its
         value written otherwise (1.0 or 01 for 1, true for True). By default a toy set's own;
@@ -180,40 +188,47 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
             f"target is for files, got {quote(target)} with the data set {name}, "
             "which has its own; leave it out"
         )
-    description, usual, load = _TOYS[name]
+    import pandas as pd
+    from sklearn import datasets
+
+    description, usual, loader, arguments = _TOYS[name]
+    load = getattr(datasets, loader)
     if name in _LOADED:
-        bunch = load(as_frame=True)
+        bunch = load(**arguments)
         X, labels = bunch.data, bunch.target_names[bunch.target].astype(str)
     else:
-        points, labels = load(n_samples=500, random_state=random_state)
+        points, labels = load(n_samples=500, random_state=random_state, **arguments)
         X = pd.DataFrame(points, columns=["x1", "x2"])
     y, positive = _two_classes(labels, usual if positive is None else positive, name)
     return Dataset(name, description, X, y, positive)
 
 
 def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
-    target = None if target is None else str(target).strip()
-    table = read_table(path, target)
+    name, notes = short_path(path.name), []
+    table, odd = read_table(path, None if target is None else target.strip())
     if target is None:
-        columns = ", ".join(quote(column) for column in table.columns[-10:])
-        raise ValueError(
-            f"no target given for {path.name}: which column is to be predicted? "
-            f"say --target, one of {'..., ' if len(table.columns) > 10 else ''}{columns}"
-        )
-    X, labels, notes = split_table(table, target, path.name)
-    what = f"target column {quote(target)} of {path.name}"
-    dropped = len(table) - len(labels)
-    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what, dropped)
-    name = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+        target, why = choose_target(table, positive, name)
+        notes.append(why)
+        if odd or table[target].isna().any():  # None and null are labels there, and so are typos
+            table, odd = read_table(path, target)
+    X, labels, notes = split_table(table, target.strip(), name, [*notes, *odd])
+    import numpy as np
+
+    what = f"target column {quote(target)} of {name}"
+    missing = len(table) - len(labels)
+    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what, missing)
     rest = next(label for label in y.tolist() if label != positive)
-    description = f"rows of {path.name}: {quote(target)} is {positive}, or {rest}"
-    return Dataset(name.strip(".") or "table", description, X, y, positive, tuple(notes))
+    description = f"rows of {name}: {quote(target)} is {positive}, or {rest}"
+    stem = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    return Dataset(stem.strip(".") or "table", description, X, y, positive, tuple(notes))
 
 
 def _two_classes(
-    labels: npt.NDArray[Any], positive: Any, what: str, dropped: int = 0
+    labels: "npt.NDArray[Any]", positive: Any, what: str, dropped: int = 0
 ) -> tuple[Any, Any]:
     """Labels of two classes, and the positive one of them."""
+    import numpy as np
+
     if labels.dtype.kind == "f":  # whole numbers too, where a row without a label was dropped
         broken = labels[(labels % 1 != 0) | (abs(labels) >= 2**53)]
         if len(broken):
@@ -232,7 +247,7 @@ def _two_classes(
     shown = ", ".join(quote(label) for label in classes[:10]) + ", ..." * (len(classes) > 10)
     if positive is None:
         integers = labels.dtype.kind in "iu" and len(classes) > 2
-        if integers and len(classes) > min(MAX_INTEGERS, len(labels) / 2):
+        if integers and len(classes) > min(MOST_CLASSES, len(labels) / 2):
             raise ValueError(
                 f"{what} must hold classes, got {len(classes)} different numbers in "
                 f"{len(labels)} rows, as a continuous one does; choose a column of classes, "
@@ -244,9 +259,7 @@ def _two_classes(
                 "say which one against the rest: --positive"
             )
         positive = classes[-1]
-    matching = np.flatnonzero(classes.astype(str) == str(positive).strip())
-    if len(matching) == 0:
-        matching = np.flatnonzero([_value(label) == _value(positive) for label in classes])
+    matching = same_label(positive, classes.tolist())
     if len(matching) != 1:
         raise ValueError(
             f"positive class {quote(positive)} is not in {what} ({shown}); "
@@ -263,12 +276,3 @@ def _two_classes(
         return labels, classes[place].item()
     positive = str(classes[place])
     return np.where(labels == classes[place], positive, f"not {positive}"), positive
-
-
-def _value(label: Any) -> Any:
-    """Give the number that a label says, as 1.0, 01 and True do, or else its text."""
-    text = str(label).strip()
-    try:
-        return float({"true": "1", "false": "0"}.get(text.lower(), text))
-    except ValueError:
-        return text

@@ -100,9 +100,7 @@ class PredictionMixin(ClassifierMixin):
 
         return coefficient_table(self, X, y, sample_weight, level=level)
 
-    def to_html(
-        self, path: Any, X: Any, y: Any, sample_weight: Any = None, **options: Any
-    ) -> Any:
+    def to_html(self, path: Any, X: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """Write an HTML page that replays the training, for labels of two classes.
 
         Parameters

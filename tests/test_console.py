@@ -1,0 +1,441 @@
+"""What the command line does when its output, its settings or its process fail it."""
+
+import importlib
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import trainer
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPT = SCRIPTS / "train.py"
+sys.path.insert(0, str(SCRIPTS))
+script = importlib.import_module("train")
+console = importlib.import_module("console")
+pictures = importlib.import_module("train_pictures")
+options = importlib.import_module("train_options")
+
+FILES = {
+    "loss_curve.png",
+    "calibration.png",
+    "decision_boundary.png",
+    "history.csv",
+    "metrics.json",
+    "model.skops",
+}
+TABLE = "a,ho$_$urs,y\n" + "".join(f"{i % 7},{i % 11},{'éb'[i % 2]}\n" for i in range(60))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text(TABLE)
+    return tmp_path
+
+
+def shell(command, **environment):
+    """Run a line of the shell, in which TRAIN is the script."""
+    train = f"{sys.executable} {SCRIPT}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.replace("TRAIN", train)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+# Quick answers
+
+QUICK = {
+    "help": (["--help"], 0),
+    "list": (["--list"], 0),
+    "an unknown option": (["--penalty", "3"], 2),
+    "a wrong number": (["--alpha", "x"], 2),
+    "an unknown set": (["irsi"], 2),
+    "no file": (["gone.csv"], 2),
+    "an unknown target": (["table.csv", "--target", "x"], 2),
+    "a place for no folder": (["iris", "--output", "table.csv"], 2),
+}
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_help_and_errors_load_nothing_heavy(case, place):
+    argv, status = QUICK[case]
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import train\n"
+        "try: status = train.main(sys.argv[1:])\n"
+        "except SystemExit as end: status = end.code\n"
+        "heavy = ('numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'rich')\n"
+        "print(status, [name for name in heavy if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, *argv]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == f"{status} []"
+
+
+def test_names_and_defaults_are_the_neurons():
+    assert tuple(trainer.OPTIMIZERS) == options.OPTIMIZERS
+    usual = trainer.LogisticNeuron().get_params()
+    assert {name: usual[name] for name in options.DEFAULTS} == options.DEFAULTS
+    parsed = vars(options.make_parser("").parse_args([]))
+    assert {name: parsed[name] for name in options.DEFAULTS} == options.DEFAULTS
+    assert parsed["batch_size"] is usual["batch_size"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-0", 0), ("0.0", 0), ("+1", 1), ("1e-300", 1e-300), ("1.", 1), (".5", 0.5)],
+)
+def test_numbers_that_are_taken(text, value):
+    taken = options.make_parser("").parse_args([f"--alpha={text}"]).alpha
+    assert taken == value
+    assert str(taken)[0] != "-"
+
+
+@pytest.mark.parametrize("text", ["1e-320", "1e-400", "٣", "1_0", "0x1", " 1", "1e400", "--", ""])
+def test_numbers_that_are_not_taken(text):
+    with pytest.raises(ValueError, match="--alpha"):
+        options.make_parser("").parse_args([f"--alpha={text}"])
+
+
+# Streams
+
+
+def test_a_reader_that_leaves_stops_nothing(place):
+    run = shell("TRAIN table.csv | head -1", PYTHONIOENCODING="ascii")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == 'table: rows of table.csv: "y" is \\xe9, or b\n'
+    assert set(os.listdir("runs/table")) == FILES
+
+
+def test_closed_streams_stop_nothing(place):
+    run = shell("TRAIN table.csv --target y >&- 2>&-")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert set(os.listdir("runs/table")) == FILES
+
+
+def test_a_full_disk_for_the_output_is_told_of_in_a_line(place):
+    run = shell("TRAIN table.csv >/dev/full")
+    assert run.returncode == 0
+    assert run.stderr == (
+        "train.py: warning: standard output was lost: [Errno 28] No space left on device\n"
+    )
+    assert set(os.listdir("runs/table")) == FILES
+
+
+@pytest.mark.parametrize("what", ["--help", "--list"])
+def test_help_and_list_need_their_output(what):
+    assert shell(f"TRAIN {what} | head -1").stderr == ""
+    run = shell(f"TRAIN {what} >/dev/full")
+    assert run.returncode == 2
+    assert run.stderr.startswith("train.py: error: standard output cannot be written")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_stream_keeps_what_silenced_it():
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "full")
+
+    stream = console.Stream(Full())
+    assert stream.write("text") == 4
+    assert stream.failure.errno == 28
+    assert not stream.isatty()
+    assert console.Stream(None).write("text") == 4
+    good = io.TextIOWrapper(io.BytesIO(), "ascii")
+    console.Stream(good).write("é\udcff")
+    assert good.buffer.getvalue() == rb"\xe9\udcff"
+
+
+def test_what_is_printed_moves_no_cursor(capsys):
+    console.say("\x1b[31mred\x07 é\n  \u202eb")
+    console.tell("warning", "a\r\nb\x9b")
+    out, err = capsys.readouterr()
+    assert out == "\\x1b[31mred\\x07 é\n  \\u202eb\n"
+    assert err == "train.py: warning: a b\\x9b\n"
+
+
+def test_an_error_of_the_program_is_one_line_too(place, monkeypatch, capsys):
+    monkeypatch.setattr(script, "split", lambda *arguments: 1 / 0)
+    assert script.main(["iris"]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(
+        r"train.py: internal error: ZeroDivisionError: division by zero \(.*:\d+\); .*\n", error
+    )
+
+
+def test_too_little_memory_is_told_of(place, monkeypatch, capsys):
+    def fail(*arguments):
+        raise MemoryError("9 GiB")
+
+    monkeypatch.setattr(script, "split", fail)
+    assert script.main(["iris"]) == 2
+    assert capsys.readouterr().err.startswith("train.py: error: not enough memory; train on a part")
+
+
+# A terminal of 80 columns
+
+
+def on_a_terminal(argv, columns=80):
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, *argv],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={**environment, "TERM": "xterm"},
+    )
+    os.close(its)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # the other end has closed
+            break
+    os.close(ours)
+    text = shown.decode().replace("\r\n", "\n")
+    return process.wait(), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_no_line_is_longer_than_the_terminal_is_wide(place):
+    status, text = on_a_terminal(["iris", "--epochs", "3"])
+    assert status == 0
+    lines = [line for line in text.split("\n") if "━" not in line]  # but for the bar
+    assert max(map(len, lines)) <= 80
+    text = " ".join(text.split())
+    assert "virginica against the rest (setosa, versicolor)" in text
+    assert text.count("max_iter = 3 iterations were not enough") == 1
+    assert "Stopped after 3 iterations, before it was done (max_iter)" in text
+    for argv in (["--help"], ["--list"], ["table.csv", "--target", "x" * 50]):
+        status, text = on_a_terminal(argv)
+        assert max(map(len, text.split("\n"))) <= 80
+
+
+# Settings of matplotlib and of the environment
+
+
+def test_settings_of_matplotlib_cost_a_line_at_most(place):
+    (place / "matplotlibrc").write_text("".join(f"nonsense{i}: {i}\n" for i in range(100)))
+    run = shell("TRAIN table.csv --target y", MPLBACKEND="nonsense")
+    assert run.returncode == 0
+    assert run.stderr.startswith("train.py: warning: matplotlib: Bad key nonsense0")
+    assert run.stderr.endswith("and 99 more of the kind\n")
+    assert run.stderr.count("\n") == 1
+    assert set(os.listdir("runs/table")) == FILES
+
+
+def test_without_matplotlib_there_is_all_but_pictures(place):
+    (place / "matplotlibrc").write_bytes(b"\xff\xfe nonsense")
+    run = shell("TRAIN table.csv --target y", LOKY_MAX_CPU_COUNT="2")
+    assert run.returncode == 0
+    assert run.stderr.startswith("train.py: warning: no pictures: matplotlib does not start (")
+    assert run.stderr.count("\n") == 1
+    assert set(os.listdir("runs/table")) == {"history.csv", "metrics.json", "model.skops"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"text.usetex": True}, ""),
+        ({"savefig.dpi": 1e6}, ""),
+        ({"axes.prop_cycle": None}, "pictures have matplotlib's own style"),
+    ],
+)
+def test_settings_that_fail_give_way_to_the_defaults(settings, said, monkeypatch, capsys):
+    import matplotlib
+
+    with matplotlib.rc_context():
+        for name, value in settings.items():
+            dict.__setitem__(matplotlib.rcParams, name, value)
+        found = pictures.matplotlib_settings()
+        assert found is not None
+        with matplotlib.rc_context(found):
+            assert pictures._png(pictures._trial()).startswith(b"\x89PNG")
+    assert said in capsys.readouterr().err
+
+
+def test_processors_that_are_no_number(place, monkeypatch, capsys):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "all")
+    assert script.main(["iris"]) == 2
+    assert "LOKY_MAX_CPU_COUNT must be an integer, got 'all'; unset it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cost_$_per_$unit", r"$\frac{1}{$", "a\tb\x07", "x" * 300])
+def test_names_are_drawn_as_they_are(name, place, capsys):
+    text = TABLE.replace("ho$_$urs", f'"{name}"').replace("é", f'"{name[:90]}"')
+    Path("$a$_$b.csv").write_text(text)
+    assert script.main(["$a$_$b.csv", "--target", "y"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert (out).replace("\n", "").isprintable()
+    assert set(os.listdir("runs/$a$_$b")) == FILES
+
+
+def test_mathematics_of_axes_stays_and_that_of_names_does_not():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    ax.set(yscale="log", ylim=(1e-9, 1), title="$a$ and $b", xlabel="\x1b$x$")
+    ax.plot([1, 2], label="$l$")
+    ax.legend()
+    ax.figure.draw_without_rendering()
+    pictures.show_names_as_they_are(ax.figure)
+    assert [text.get_parse_math() for text in (ax.title, ax.xaxis.label)] == [False, False]
+    assert not ax.legend_.get_texts()[0].get_parse_math()
+    assert ax.xaxis.label.get_text() == "\\x1b$x$"
+    assert all(tick.get_parse_math() for tick in ax.get_yticklabels())
+
+
+def test_a_picture_that_fails_costs_a_line(place, monkeypatch, capsys):
+    def fail(*arguments, **more):
+        raise ZeroDivisionError("of a picture")
+
+    monkeypatch.setattr(trainer, "plot_calibration", fail)
+    assert script.main(["table.csv", "--target", "y"]) == 0
+    warned = "train.py: warning: calibration.png was not drawn (of a picture)\n"
+    assert capsys.readouterr().err == warned
+    assert set(os.listdir("runs/table")) == FILES - {"calibration.png"}
+
+
+# Signals
+
+LONG = ["--optimizer", "gradient_descent", "--epochs", "100000000", "--tol", "0"]
+
+
+def start(*argv):
+    """A run with Ctrl-C as in a terminal's foreground, whatever this process ignores."""
+    code = (
+        "import os, signal, sys\n"
+        "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
+        "    signal.signal(getattr(signal, name), signal.SIG_DFL)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, SCRIPT, *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signals_end_training_as_ctrl_c_does(name, place):
+    process = start("table.csv", *LONG)
+    while not process.stdout.readline().startswith("Training"):
+        assert process.poll() is None
+    time.sleep(0.5)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "interrupted; the best parameters are kept" in out
+    assert err.count("\n") == 1
+    assert set(os.listdir("runs/table")) == FILES
+    report = json.loads(Path("runs/table/metrics.json").read_text(encoding="utf-8"))
+    assert report["termination"]["reason"] == "interrupted"
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_before_training_they_end_the_run(name, status, place, monkeypatch, capsys):
+    def interrupt(*arguments):
+        os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(10)
+
+    monkeypatch.setattr(script, "split", interrupt)
+    assert script.main(["iris"]) == status
+    assert capsys.readouterr().err == "train.py: interrupted: nothing was written\n"
+    assert os.listdir() == ["table.csv"]
+
+
+def test_a_second_ctrl_c_interrupts_at_once(place, monkeypatch, capsys):
+    def fit(self, *arguments, **more):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    monkeypatch.setattr(trainer.LogisticNeuron, "fit", fit)
+    assert script.main(["iris"]) == 130
+    assert os.listdir() == ["table.csv"]
+
+
+def test_a_signal_while_the_folder_changes_is_not_heard(place, monkeypatch, capsys):
+    run_folder = importlib.import_module("run_folder")
+    commit = run_folder._commit
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        commit(*arguments)
+
+    monkeypatch.setattr(script, "draw", lambda *arguments: None)
+    monkeypatch.setattr(run_folder, "_commit", interrupted)
+    assert script.main(["table.csv", "--target", "y"]) == 0
+    assert "Written to runs/table" in capsys.readouterr().out
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with console.Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) == signals._handle
+        assert signals.caught == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_during_the_imports_prints_a_line_at_most(place):
+    for moment in (0.15, 0.3, 0.6):
+        process = start("iris")
+        time.sleep(moment)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        # Before it runs the script, the interpreter itself may be what is interrupted.
+        if "init_import_site" not in err:
+            assert err in ("", "train.py: interrupted: nothing was written\n")
+            assert process.returncode in (-signal.SIGINT, 130)
+
+
+def test_killed_at_random_moments_runs_leave_whole_folders():
+    command = [sys.executable, str(SCRIPTS / "kill_runs.py"), "--kills", "5", "--seed", "3"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "not whole" not in run.stdout
+    assert sum(map(int, re.findall(r"\d+", run.stdout))) == 5
+
+
+# What is said of the result
+
+
+def verdict(neuron, regression, constant, capsys):
+    briers = {"LogisticNeuron": neuron, "constant": constant, "LogisticRegression": regression}
+    lines = {
+        (part, name): {"Brier": brier, "accuracy": 1 - brier}
+        for part in ("train", "test")
+        for name, brier in briers.items()
+    }
+    script.print_figures(pd.DataFrame.from_dict(lines, orient="index"))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_sentence_says_who_is_better(capsys):
+    lines = verdict(0.1, 0.2, 0.25, capsys)
+    assert lines[-1] == "On these test rows the neuron's Brier score is the lowest, 0.1000."
+    assert lines[2] == "train LogisticNeuron         0.100*     0.900*"
+    assert lines[3] == "      constant               0.250      0.750"
+    lines = verdict(0.2, 0.1, 0.25, capsys)
+    assert lines[-1].endswith("LogisticRegression's Brier score is lower, 0.1000 against 0.2000.")
+    assert lines[7] == "      LogisticRegression     0.100*     0.900*"
+    lines = verdict(0.2499, 0.26, 0.25, capsys)
+    assert "no better than the constant probability, Brier score 0.2499 against 0.2500" in lines[-1]

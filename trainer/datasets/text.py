@@ -1,0 +1,64 @@
+"""Names and cells of a table in messages: on one line, short, and without control characters."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+# Names beyond these are not compared: a close match among 100 000 takes a minute.
+MOST_COMPARED = 2000
+
+
+def visible(value: Any) -> str:
+    r"""Text on one line, with escapes in place of characters that do not print.
+
+    Runs of white space become one space. Control characters, which could move a terminal's
+    cursor or set its colours, and marks that turn the direction of writing are escaped.
+
+    Examples
+    --------
+    >>> print(visible("two\nlines, \x1b[31mred"))
+    two lines, \x1b[31mred
+    """
+    text = " ".join(str(value).split())
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def quote(value: Any) -> str:
+    r"""Show a value in a message: on one line, and not for pages.
+
+    Examples
+    --------
+    >>> quote("two\nlines")
+    '"two lines"'
+    """
+    text = visible(str(value)[:300])
+    return f'"{text}"' if len(text) <= 60 else f'"{text[:57]}..."'
+
+
+def short_path(path: Any) -> str:
+    """Show a path in a message: its end, if it is long.
+
+    Examples
+    --------
+    >>> len(short_path("folder/" * 1000 + "table.csv"))
+    80
+    """
+    text = visible(path)
+    return text if len(text) <= 80 else f"...{text[-77:]}"
+
+
+def nearest(value: Any, among: Iterable[Any]) -> str:
+    """Say which of the names is most like a mistaken one, whatever its case.
+
+    Examples
+    --------
+    >>> nearest("incme", ["age", "income"])
+    'the nearest is "income"'
+    """
+    names = {str(name)[:100].lower(): str(name) for name in among}
+    if len(names) > MOST_COMPARED:
+        return f"there are {len(names)} others, such as {quote(next(iter(names.values())))}"
+    best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=0.0)[0]
+    return f"the nearest is {quote(names[best])}"
