@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.core.multistart import lower_starts
+from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
 from trainer.core.optimality import certify
 from trainer.core.training import History, Result, Termination, train
@@ -87,12 +87,15 @@ def solve(
             rng = np.random.default_rng([seed, 1])
             with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
                 found = lower_starts(
-                    objective.columns(index), result.theta[:, index], n_starts, rng
+                    objective.columns(index),
+                    result.theta[:, index],
+                    np.array([result.terminations[k].cost for k in index]),
+                    n_starts,
+                    rng,
                 )
-                n_tried[index[found.tried]] = n_agreeing[index[found.tried]] = n_starts
+                n_tried[index], n_agreeing[index] = found.n_starts, found.n_agreeing
                 index = index[found.neurons]
                 if len(index):
-                    n_agreeing[index] -= 1
                     other = train(
                         objective.columns(index),
                         optimizer,
@@ -104,11 +107,10 @@ def solve(
                     )
                     lower = np.array(
                         [
-                            new.cost < result.terminations[k].cost
+                            new.cost < result.terminations[k].cost * (1 - SIGNIFICANT)
                             for k, new in zip(index, other.terminations, strict=True)
                         ]
                     )
-                    n_agreeing[index[lower]] = 1
                     result = _replaced(result, other, index, lower)
         n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
         ends = [
