@@ -10,16 +10,21 @@ import numpy.typing as npt
 
 from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
-from trainer.core.optimality import certify
+from trainer.core.optimality import NEGLIGIBLE, SHARE, OptimalityReport, check_optimality
 from trainer.core.training import History, Result, Termination, train
 from trainer.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
 
 SEPARABLE = (
-    "no finite minimum: J falls towards {limit:.3g}, the share of rows that no line through the "
-    "data puts right, as the weights grow; set alpha > 0"
+    "no finite minimum: these parameters classify every row correctly, and J falls towards 0 as "
+    "they grow; set alpha > 0"
 )
+UNBOUNDED = (
+    "no finite minimum in this direction: J falls towards {limit:.3g} as the weights grow, the "
+    "share of rows that the direction leaves wrong; set alpha > 0"
+)
+LEFT = " (from the first start J has a strict minimum, {cost:.6g}: n_starts=1 keeps that)"
 PLATEAU = (
     "the neuron is so saturated (mean σ(1-σ) = {mean_slope:.1e}) that its gradient would be this "
     "small whatever the labels; start nearer to 0 (init), scale the features, or set alpha > 0"
@@ -28,6 +33,16 @@ SADDLE = (
     "no slope to tol, but a saddle and no minimum: the lowest curvature is "
     "{smallest_curvature:.3g}; start elsewhere (init), or use optimizer='newton'"
 )
+UNFINISHED = (
+    "the gradient is small, but J could still fall by {remaining:.1%} of it along directions of "
+    "next to no curvature; set a larger alpha or a smaller tol, or scale the features"
+)
+REACHED = (
+    "no step lowers J any further in this precision, and it is within {remaining:.1e} of itself "
+    "of the minimum"
+)
+ROUNDS = 5
+"""So often training goes on with a smaller tol where J is not close enough to its minimum."""
 
 
 def solve(
@@ -77,12 +92,27 @@ def solve(
             callback=callback,
             **settings,
         )
+        reports: dict[int, OptimalityReport] = {}
+
+        def settled(result: Result) -> Result:
+            return _go_on(
+                objective,
+                optimizer,
+                result,
+                reports,
+                validation=validation,
+                callback=callback,
+                **settings,
+            )
+
+        result = settled(result)
         n_tried = np.ones(theta.shape[1], dtype=int)
         n_agreeing = n_tried.copy()
         ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
         if any(end.reason == "interrupted" for end in result.terminations):
             ended = [False] * len(ended)  # a request to stop is for the whole bank
         index = np.flatnonzero(ended)
+        left: dict[int, tuple[OptimalityReport, float]] = {}
         if n_starts > 1 and len(index):
             rng = np.random.default_rng([seed, 1])
             with suppress(KeyboardInterrupt):  # what was found is a minimum all the same
@@ -105,6 +135,7 @@ def solve(
                         callback=_of_the_whole_bank(callback, result.theta, index),
                         **settings,
                     )
+                    before = np.array([result.terminations[k].cost for k in index])
                     lower = np.array(
                         [
                             new.cost < result.terminations[k].cost * (1 - SIGNIFICANT)
@@ -112,16 +143,19 @@ def solve(
                         ]
                     )
                     result = _replaced(result, other, index, lower)
+                    left = {
+                        int(k): (reports.pop(k), cost)
+                        for k, cost in zip(index[lower], before[lower], strict=True)
+                        if k in reports
+                    }
+                    result = settled(result)
         n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
+        for k, end in enumerate(result.terminations):
+            if k not in reports and end.reason in ("gradient", "plateau", "max_iter"):
+                reports[k] = _report(objective, result, k)
         ends = [
             replace(
-                _certified(
-                    objective.columns(np.array([k])),
-                    result.theta[:, [k]],
-                    end,
-                    tol,
-                    result.hessians.get(k),
-                ),
+                _judged(end, reports.get(k), left.get(k)),
                 n_starts=int(n_tried[k]),
                 n_agreeing=int(n_agreeing[k]),
                 n_passes=n_passes,
@@ -172,24 +206,114 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
     return Result(theta, ends, history, hessians)
 
 
-def _certified(
-    objective: Objective, theta: Array, end: Termination, tol: float, hessian: Array | None
+def _report(objective: Objective, result: Result, k: int) -> OptimalityReport:
+    theta = result.theta[:, [k]]
+    return check_optimality(objective.columns(np.array([k])), theta, result.hessians.get(k))
+
+
+def _go_on(
+    objective: Objective,
+    optimizer: Optimizer,
+    result: Result,
+    reports: dict[int, OptimalityReport],
+    *,
+    validation: Objective | None,
+    callback: Callable[[Array, History], bool] | None,
+    max_iter: int,
+    **settings: Any,
+) -> Result:
+    """Train on with a smaller tol where the gradient is small and J is not yet at its minimum.
+
+    `reports` receives a report for each neuron that ended by its gradient or by rounding.
+    """
+    for _ in range(ROUNDS):
+        index, tols = [], []
+        for k, end in enumerate(result.terminations):
+            if end.reason not in ("gradient", "plateau") or k in reports:
+                continue
+            reports[k] = found = _report(objective, result, k)
+            if found.status in ("unfinished", "saddle") and end.reason == "gradient":
+                excess = found.remaining_decrease / max(SHARE, NEGLIGIBLE / end.cost)
+                if end.gradient_max > 0 and end.n_iter < max_iter:
+                    index.append(k)
+                    tols.append(end.gradient_max * min(max(excess, 1) ** -0.5, 1e-3**0.5) / 10)
+        if not index:
+            break
+        chosen = np.array(index)
+        other = train(
+            objective.columns(chosen),
+            optimizer,
+            result.theta[:, chosen],
+            tol=max(min(tols), 1e-300),
+            max_iter=max_iter - max(result.terminations[k].n_iter for k in index),
+            validation=None if validation is None else validation.columns(chosen),
+            callback=_of_the_whole_bank(callback, result.theta, chosen),
+            **settings,
+        )
+        result = _appended(result, other, chosen)
+        for k in index:
+            del reports[k]
+    return result
+
+
+def _appended(result: Result, other: Result, index: Array) -> Result:
+    """The result with the run of the neurons at `index` appended; the others stay as they are."""
+    theta, ends = result.theta.copy(), list(result.terminations)
+    hessians = {k: H for k, H in result.hessians.items() if k not in index}
+    theta[:, index] = other.theta
+    for j, k in enumerate(index.tolist()):
+        new = other.terminations[j]
+        ends[k] = replace(new, n_iter=ends[k].n_iter + new.n_iter)
+        if j in other.hessians:
+            hessians[k] = other.hessians[j]
+    history = History(seconds=list(result.history.seconds))
+    start = history.seconds[-1]
+    history.seconds += [start + seconds for seconds in other.history.seconds[1:]]
+    for name in ("cost", "gradient_max", "validation_cost"):
+        entries = list(getattr(result.history, name))
+        for more in getattr(other.history, name)[1:]:
+            values = entries[-1].copy()
+            values[index] = more
+            entries.append(values)
+        setattr(history, name, entries)
+    return Result(theta, ends, history, hessians)
+
+
+def _judged(
+    end: Termination,
+    found: OptimalityReport | None,
+    left: tuple[OptimalityReport, float] | None,
 ) -> Termination:
-    if end.reason not in ("gradient", "plateau", "max_iter"):
+    """The termination with what is known of the point where training ended."""
+    if found is None:
         return end
-    found = certify(objective, theta, max(tol, end.gradient_max), hessian)
+    end = replace(
+        end,
+        at_minimum=found.status == "minimum",
+        mean_slope=found.mean_slope,
+        smallest_curvature=found.smallest_curvature,
+    )
+    if end.reason == "max_iter":
+        return end
     values = {
         "mean_slope": found.mean_slope,
         "smallest_curvature": found.smallest_curvature,
-        "limit": end.cost,
+        "limit": found.limit,
+        "remaining": found.remaining_decrease,
     }
-    end = replace(end, mean_slope=found.mean_slope, smallest_curvature=found.smallest_curvature)
-    if end.reason == "max_iter":
+    if found.status == "minimum":
+        if end.reason == "plateau":
+            return replace(end, reason="gradient", message=REACHED.format(**values))
         return end
-    if found.kind == "separable":
-        return replace(end, reason="separable", message=SEPARABLE.format(**values))
-    if found.kind == "plateau":
+    if found.status in ("separable", "unbounded"):
+        message = (SEPARABLE if found.status == "separable" else UNBOUNDED).format(**values)
+        if left is not None and left[0].status == "minimum" and left[0].smallest_curvature > 0:
+            message += LEFT.format(cost=left[1])
+        return replace(end, reason=found.status, message=message)
+    if found.status == "plateau":
         return replace(end, reason="plateau", message=PLATEAU.format(**values))
-    if found.kind == "saddle":
-        return replace(end, at_minimum=False, message=SADDLE.format(**values))
-    return end
+    if found.status == "saddle":
+        return replace(end, message=SADDLE.format(**values))
+    if end.reason == "plateau":
+        return end
+    return replace(end, message=UNFINISHED.format(**values))

@@ -58,8 +58,9 @@ class Termination:
         Largest component of dJ/dθ there, in absolute value.
     growth : float
         ‖θ‖ after the last iteration over ‖θ‖ before it: above 1 it was still growing.
-    at_minimum : bool
-        False at a saddle, which has no slope either.
+    at_minimum : bool or None
+        True where it is shown that J is within 1e-4 of itself of a minimum, see
+        `trainer.core.optimality`; None where that was not examined.
     smallest_curvature : float
         Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle; see
         `trainer.core.optimality`.
@@ -79,7 +80,7 @@ class Termination:
     cost: float
     gradient_max: float
     growth: float = float("nan")
-    at_minimum: bool = True
+    at_minimum: bool | None = None
     smallest_curvature: float = float("nan")
     mean_slope: float = float("nan")
     n_starts: int = 1
@@ -90,7 +91,9 @@ class Termination:
     @property
     def converged(self) -> bool:
         """Whether training ended because it was done: at a minimum, to tol, or early as asked."""
-        return self.reason == "early_stopping" or (self.reason == "gradient" and self.at_minimum)
+        return self.reason == "early_stopping" or (
+            self.reason == "gradient" and self.at_minimum is True
+        )
 
 
 @dataclass
