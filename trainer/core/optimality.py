@@ -58,7 +58,7 @@ class OptimalityReport:
     ----------
     status : str
         "minimum": the curvature is nowhere negative and, by Newton's step, J is at most
-        `SHARE` = 1e-4 of itself (or 1e-10) above the minimum.
+        `SHARE` = 1e-4 of itself (or 1e-10) above the minimum; or J is below 1e-10.
         "unfinished": the curvature is nowhere negative, but J can fall further.
         "saddle": there is a direction of negative curvature.
         "plateau": so saturated that the gradient would be this small whatever the labels.
@@ -75,6 +75,9 @@ class OptimalityReport:
     remaining_decrease : float
         How far J can fall from here by Newton's step, as a share of J; infinite where the
         curvature is negative.
+    scaled_gradient : float
+        Largest component of D^-½ dJ/dθ / √8, in absolute value: that of dJ/dθ if the features
+        had a root mean square of 1.
     mean_slope : float
         Mean of σ(1 - σ) over the rows: 1/4 at θ = 0, near 0 where the neuron is saturated.
     limit : float
@@ -85,6 +88,7 @@ class OptimalityReport:
     status: str
     smallest_curvature: float
     remaining_decrease: float
+    scaled_gradient: float
     mean_slope: float
     limit: float = float("nan")
 
@@ -120,21 +124,25 @@ def check_optimality(
     mean_slope = float(sample.saturation(theta)[0][0])
     curvature = _Curvature(sample, theta, hessian)
     if not np.isfinite(gradient).all() or not curvature.is_finite():
-        return OptimalityReport("unfinished", np.nan, np.inf, mean_slope)
+        return OptimalityReport("unfinished", np.nan, np.inf, np.inf, mean_slope)
     smallest, direction = curvature.smallest()
     if smallest < 0 and sample is not objective:  # perhaps by the sample's chance
         product = objective.hessian_product(theta, direction)
         smallest = float(np.vecdot(direction.T, product.T)[0])
     remaining, step = _newton_decrease(curvature, gradient, smallest)
-    share = remaining / J if J > 0 else 0.0 if remaining == 0 else np.inf
+    share = remaining / J if J > 0 else 0.0
+    scaled = curvature.scale * gradient[: curvature.size, 0]
+    scaled_gradient = float(np.abs(scaled).max(initial=0) / np.sqrt(8))
 
     def report(status: str, limit: float = np.nan) -> OptimalityReport:
-        return OptimalityReport(status, smallest, share, mean_slope, limit)
+        return OptimalityReport(status, smallest, share, scaled_gradient, mean_slope, limit)
 
     if objective.alpha[0] == 0 and theta.any():
         limit = _limit_of_falling_ray(objective, theta)
         if limit is not None:
             return report("separable" if limit == 0 else "unbounded", limit)
+    if J <= NEGLIGIBLE:  # it is never below 0
+        return report("minimum")
     if smallest >= 0 and remaining <= max(SHARE * J, NEGLIGIBLE):
         moved = float(sample.mean_square_response(step)[0])
         if moved <= LONGEST_STEP**2 and (smallest > 0 or curvature.flat_where_z_is()):

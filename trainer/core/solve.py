@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
 from trainer.core.optimality import NEGLIGIBLE, SHARE, OptimalityReport, check_optimality
-from trainer.core.training import History, Result, Termination, train
+from trainer.core.training import MESSAGES, History, Result, Termination, train
 from trainer.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -34,15 +34,18 @@ SADDLE = (
     "{smallest_curvature:.3g}; start elsewhere (init), or use optimizer='newton'"
 )
 UNFINISHED = (
-    "the gradient is small, but J could still fall by {remaining:.1%} of it along directions of "
-    "next to no curvature; set a larger alpha or a smaller tol, or scale the features"
+    "no slope to tol, but not shown to be a minimum: by Newton's step J can still fall by "
+    "{remaining:.2g} of itself, and the lowest curvature is {smallest_curvature:.3g}; set a larger "
+    "alpha or a smaller tol, or scale the features"
 )
 REACHED = (
-    "no step lowers J any further in this precision, and it is within {remaining:.1e} of itself "
-    "of the minimum"
+    "J is at its minimum, to {remaining:.1e} of itself, and the gradient in the features' own "
+    "units is {scaled_gradient:.3g}"
 )
 ROUNDS = 5
-"""So often training goes on with a smaller tol where J is not close enough to its minimum."""
+FEWEST_MORE = 50
+"""So often training goes on with a smaller tol where J is not close enough to its minimum, for
+at most twice as many iterations as there were, and for at least so many."""
 
 
 def solve(
@@ -155,7 +158,7 @@ def solve(
                 reports[k] = _report(objective, result, k)
         ends = [
             replace(
-                _judged(end, reports.get(k), left.get(k)),
+                _judged(end, reports.get(k), left.get(k), tol),
                 n_starts=int(n_tried[k]),
                 n_agreeing=int(n_agreeing[k]),
                 n_passes=n_passes,
@@ -240,12 +243,13 @@ def _go_on(
         if not index:
             break
         chosen = np.array(index)
+        n_done = max(result.terminations[k].n_iter for k in index)
         other = train(
             objective.columns(chosen),
             optimizer,
             result.theta[:, chosen],
             tol=max(min(tols), 1e-300),
-            max_iter=max_iter - max(result.terminations[k].n_iter for k in index),
+            max_iter=min(max_iter - n_done, max(2 * n_done, FEWEST_MORE)),
             validation=None if validation is None else validation.columns(chosen),
             callback=_of_the_whole_bank(callback, result.theta, chosen),
             **settings,
@@ -263,6 +267,9 @@ def _appended(result: Result, other: Result, index: Array) -> Result:
     theta[:, index] = other.theta
     for j, k in enumerate(index.tolist()):
         new = other.terminations[j]
+        if new.reason == "max_iter":  # the tol that was asked for had been reached before
+            message = MESSAGES["gradient"].format(gradient_max=new.gradient_max)
+            new = replace(new, reason="gradient", message=message)
         ends[k] = replace(new, n_iter=ends[k].n_iter + new.n_iter)
         if j in other.hessians:
             hessians[k] = other.hessians[j]
@@ -283,6 +290,7 @@ def _judged(
     end: Termination,
     found: OptimalityReport | None,
     left: tuple[OptimalityReport, float] | None,
+    tol: float,
 ) -> Termination:
     """The termination with what is known of the point where training ended."""
     if found is None:
@@ -293,16 +301,18 @@ def _judged(
         mean_slope=found.mean_slope,
         smallest_curvature=found.smallest_curvature,
     )
-    if end.reason == "max_iter":
+    is_reached = found.status == "minimum" and found.scaled_gradient <= tol
+    if end.reason == "max_iter" and not is_reached:
         return end
     values = {
+        "scaled_gradient": found.scaled_gradient,
         "mean_slope": found.mean_slope,
         "smallest_curvature": found.smallest_curvature,
         "limit": found.limit,
         "remaining": found.remaining_decrease,
     }
     if found.status == "minimum":
-        if end.reason == "plateau":
+        if end.reason != "gradient":
             return replace(end, reason="gradient", message=REACHED.format(**values))
         return end
     if found.status in ("separable", "unbounded"):
