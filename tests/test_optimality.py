@@ -90,7 +90,7 @@ def test_soft_labels_are_never_called_separable(cancer):
     target = np.where(y == 1, 0.9, 0.0)
     theta = LogisticNeuron(alpha=1e-4).fit(X, y)
     theta = 1e3 * np.append(theta.coef_, theta.intercept_)[:, np.newaxis]
-    report = check_optimality(Objective(ArrayRows(X, target), 0.0), theta)
+    report = check_optimality(Objective(ArrayRows(X, target), 0.0), theta, 1e-6)
     assert report.status != "separable"
 
 
@@ -132,7 +132,7 @@ def test_a_saddle_is_told():
     x, y = twins()
     theta = np.array([[0.0], [np.log(0.2 / 0.8)]])  # sigma is the share of class 1
     objective = Objective(ArrayRows(x, y), 0.0)
-    report = check_optimality(objective, theta)
+    report = check_optimality(objective, theta, 1e-6)
     assert report.status == "saddle"
     expected = lowest_curvature(x, y, theta[:, 0], 0.0)
     assert report.smallest_curvature == pytest.approx(expected, rel=1e-12)
@@ -163,9 +163,9 @@ def test_a_lowest_curvature_of_many_parameters_is_iterated_for(monkeypatch, canc
     diagonal = objective.diagonal_at_rest()
     for spread in (0.05, 3.0):  # a convex place and one that is not
         theta = spread * rng.standard_normal((31, 1)) / np.sqrt(diagonal)
-        formed = check_optimality(objective, theta)
+        formed = check_optimality(objective, theta, 1e-6)
         monkeypatch.setattr("trainer.core.optimality.LARGEST_HESSIAN", 5)
-        iterated = check_optimality(objective, theta)
+        iterated = check_optimality(objective, theta, 1e-6)
         monkeypatch.undo()
         assert iterated.smallest_curvature == pytest.approx(formed.smallest_curvature, rel=2e-2)
         assert iterated.remaining_decrease == pytest.approx(formed.remaining_decrease, rel=0.1)
@@ -191,7 +191,7 @@ def test_a_samples_negative_curvature_is_checked_on_all_rows(monkeypatch, larges
     objective = Objective(ArrayRows(X, y), 1e-3)
     sampled = objective.sample(np.random.default_rng(0), 20).value_gradient_hessian(theta)[2]
     assert np.linalg.eigvalsh(sampled[..., 0])[0] < -0.01
-    assert check_optimality(objective, theta).smallest_curvature > 0
+    assert check_optimality(objective, theta, 1e-6).smallest_curvature > 0
     assert lowest_curvature(X, y, theta[:, 0], 1e-3) > 0
 
 
@@ -232,11 +232,11 @@ def test_a_cost_that_can_still_fall_is_not_a_minimum(cancer):
     best = LogisticNeuron(tol=1e-10, n_starts=1).fit(X, y)
     theta = np.append(best.coef_, best.intercept_)[:, np.newaxis]
     J = objective.value(theta)[0]
-    assert check_optimality(objective, theta).status == "minimum"
+    assert check_optimality(objective, theta, 1e-6).status == "minimum"
     for share in (1e-2, 1e-3):  # away along every parameter alike, until J is that much higher
         step = np.random.default_rng(0).standard_normal(theta.shape)
         step *= np.sqrt(2 * share * J / (step.T @ objective.hessian_product(theta, step)))
-        report = check_optimality(objective, theta + step)
+        report = check_optimality(objective, theta + step, 1e-6)
         actual = 1 - J / objective.value(theta + step)[0]
         assert report.status != "minimum"
         assert report.remaining_decrease == pytest.approx(actual, rel=0.5)
@@ -257,7 +257,7 @@ def test_sparse_rows_are_judged_alike(cancer):
     X, y = cancer
     theta = np.full((31, 1), 0.05)
     dense, thin = (
-        check_optimality(Objective(ArrayRows(rows, y.astype(float)), 1e-3), theta)
+        check_optimality(Objective(ArrayRows(rows, y.astype(float)), 1e-3), theta, 1e-6)
         for rows in (X, sparse.csr_array(X))
     )
     assert dense.status == thin.status

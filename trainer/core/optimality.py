@@ -31,11 +31,12 @@ in 10 of 24 cases and with a positive value for two singular Hessians.
 PRODUCTS = 80
 """Above that, Lanczos and conjugate gradient iterations take so many Hessian products each."""
 
-SHARE = 1e-4
-"""At a minimum, J can fall by at most this share of it ..."""
+SHARE_PER_TOL = 100
+NEGLIGIBLE_PER_TOL = 1e-4
+"""At a minimum, J can fall by at most 100 tol of itself, or by at most 1e-4 tol.
 
-NEGLIGIBLE = 1e-10
-"""... or by this much, where J itself is next to nothing."""
+With the default tol = 1e-6 these are 1e-4 of J, or 1e-10 where J is next to nothing.
+"""
 
 LONGEST_STEP = 0.1
 """At a minimum, Newton's step moves the z's by at most this (root mean square).
@@ -43,6 +44,9 @@ LONGEST_STEP = 0.1
 Further out the second-order model says nothing: where all rows are saturated, it promises
 almost no decrease, with steps that move the z's by 1 or more.
 """
+
+SATURATED = 1e-4
+"""A neuron is saturated if its gradient promises less than this share of J whatever the labels."""
 
 CURVATURE_TOL = 1e-2
 """Relative accuracy of a curvature that is iterated for."""
@@ -58,7 +62,7 @@ class OptimalityReport:
     ----------
     status : str
         "minimum": the curvature is nowhere negative and, by Newton's step, J is at most
-        `SHARE` = 1e-4 of itself (or 1e-10) above the minimum; or J is below 1e-10.
+        100 tol of itself (or 1e-4 tol) above the minimum; or J is below 1e-4 tol.
         "unfinished": the curvature is nowhere negative, but J can fall further.
         "saddle": there is a direction of negative curvature.
         "plateau": so saturated that the gradient would be this small whatever the labels.
@@ -96,6 +100,7 @@ class OptimalityReport:
 def check_optimality(
     objective: Objective,
     theta: Array,
+    tol: float,
     hessian: Array | None = None,
     slope: tuple[Array, Array] | None = None,
 ) -> OptimalityReport:
@@ -107,6 +112,9 @@ def check_optimality(
         Cost of one neuron.
     theta : array of shape (d + 1, 1)
         Where training ended.
+    tol : float
+        What counts as no slope. It sets how close J must be to its minimum too: to 100 tol of
+        itself, or 1e-4 tol.
     hessian : array of shape (d + 1, d + 1), optional
         d²J/dθ² there, where it is known.
     slope : tuple of arrays of shapes (1,) and (d + 1, 1), optional
@@ -116,6 +124,8 @@ def check_optimality(
     -------
     OptimalityReport
     """
+    allowed = allowed_share(objective, tol)
+    negligible = NEGLIGIBLE_PER_TOL * tol
     value, gradient = objective.value_and_gradient(theta) if slope is None else slope
     J = float(value[0])
     sample = objective
@@ -141,16 +151,21 @@ def check_optimality(
         limit = _limit_of_falling_ray(objective, theta)
         if limit is not None:
             return report("separable" if limit == 0 else "unbounded", limit)
-    if J <= NEGLIGIBLE:  # it is never below 0
+    if J <= negligible:  # it is never below 0
         return report("minimum")
-    if smallest >= 0 and remaining <= max(SHARE * J, NEGLIGIBLE):
+    if smallest >= 0 and remaining <= max(allowed * J, negligible):
         moved = float(sample.mean_square_response(step)[0])
         if moved <= LONGEST_STEP**2 and (smallest > 0 or curvature.flat_where_z_is()):
             return report("minimum")
     # no component of the gradient, over √D, exceeds √(8 mean σ(1 - σ)), whatever the labels
-    if 4 * mean_slope <= SHARE * J:
+    if 4 * mean_slope <= SATURATED * J:
         return report("plateau")
     return report("saddle" if smallest < 0 else "unfinished")
+
+
+def allowed_share(objective: Objective, tol: float) -> float:
+    """Share of J by which it may exceed its minimum: 100 tol, as far as rounding lets one tell."""
+    return max(SHARE_PER_TOL * tol, 100 * objective.rounding)
 
 
 def _limit_of_falling_ray(objective: Objective, theta: Array) -> float | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
-from trainer.core.optimality import NEGLIGIBLE, SHARE, OptimalityReport, check_optimality
+from trainer.core.optimality import OptimalityReport, allowed_share, check_optimality
 from trainer.core.training import MESSAGES, History, Result, Termination, train
 from trainer.optimizers import Optimizer
 
@@ -103,6 +103,7 @@ def solve(
                 optimizer,
                 result,
                 reports,
+                tol=tol,
                 validation=validation,
                 callback=callback,
                 **settings,
@@ -131,7 +132,7 @@ def solve(
                 if len(index):
                     other = train(
                         objective.columns(index),
-                        optimizer,
+                        _of_neurons(optimizer, index),
                         found.theta,
                         tol=tol,
                         validation=None if validation is None else validation.columns(index),
@@ -153,12 +154,13 @@ def solve(
                     }
                     result = settled(result)
         n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
+        promised = settings.get("patience") is None and allowed_share(objective, tol) < 1
         for k, end in enumerate(result.terminations):
             if k not in reports and end.reason in ("gradient", "plateau", "max_iter"):
-                reports[k] = _report(objective, result, k)
+                reports[k] = _report(objective, result, k, tol)
         ends = [
             replace(
-                _judged(end, reports.get(k), left.get(k), tol),
+                _judged(end, reports.get(k), left.get(k), tol, promised),
                 n_starts=int(n_tried[k]),
                 n_agreeing=int(n_agreeing[k]),
                 n_passes=n_passes,
@@ -209,9 +211,9 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
     return Result(theta, ends, history, hessians)
 
 
-def _report(objective: Objective, result: Result, k: int) -> OptimalityReport:
-    theta = result.theta[:, [k]]
-    return check_optimality(objective.columns(np.array([k])), theta, result.hessians.get(k))
+def _report(objective: Objective, result: Result, k: int, tol: float) -> OptimalityReport:
+    part, theta = objective.columns(np.array([k])), result.theta[:, [k]]
+    return check_optimality(part, theta, tol, result.hessians.get(k))
 
 
 def _go_on(
@@ -220,6 +222,7 @@ def _go_on(
     result: Result,
     reports: dict[int, OptimalityReport],
     *,
+    tol: float,
     validation: Objective | None,
     callback: Callable[[Array, History], bool] | None,
     max_iter: int,
@@ -229,14 +232,16 @@ def _go_on(
 
     `reports` receives a report for each neuron that ended by its gradient or by rounding.
     """
+    if settings.get("patience") is not None or allowed_share(objective, tol) >= 1:
+        return result  # it is not J's minimum that is asked for
     for _ in range(ROUNDS):
         index, tols = [], []
         for k, end in enumerate(result.terminations):
             if end.reason not in ("gradient", "plateau") or k in reports:
                 continue
-            reports[k] = found = _report(objective, result, k)
+            reports[k] = found = _report(objective, result, k, tol)
             if found.status in ("unfinished", "saddle") and end.reason == "gradient":
-                excess = found.remaining_decrease / max(SHARE, NEGLIGIBLE / end.cost)
+                excess = found.remaining_decrease / allowed_share(objective, tol)
                 if end.gradient_max > 0 and end.n_iter < max_iter:
                     index.append(k)
                     tols.append(end.gradient_max * min(max(excess, 1) ** -0.5, 1e-3**0.5) / 10)
@@ -246,18 +251,54 @@ def _go_on(
         n_done = max(result.terminations[k].n_iter for k in index)
         other = train(
             objective.columns(chosen),
-            optimizer,
+            _of_neurons(optimizer, chosen),
             result.theta[:, chosen],
             tol=max(min(tols), 1e-300),
             max_iter=min(max_iter - n_done, max(2 * n_done, FEWEST_MORE)),
             validation=None if validation is None else validation.columns(chosen),
-            callback=_of_the_whole_bank(callback, result.theta, chosen),
+            callback=_of_a_longer_run(callback, result, chosen),
             **settings,
         )
         result = _appended(result, other, chosen)
         for k in index:
             del reports[k]
     return result
+
+
+def _of_neurons(optimizer: Any, index: Array) -> Any:
+    """The optimizer of some of the bank's neurons, if it holds a preconditioner for each."""
+    if getattr(optimizer, "inverse", None) is None:
+        return optimizer
+    return replace(optimizer, inverse=optimizer.inverse[..., index])
+
+
+def _of_a_longer_run(
+    callback: Callable[[Array, History], bool] | None, result: Result, index: Array
+) -> Callable[[Array, History], bool] | None:
+    """A callback that is shown the whole bank and history while some neurons are trained on."""
+    if callback is None:
+        return None
+
+    def shown(part: Array, history: History) -> bool:
+        whole = result.theta.copy()
+        whole[:, index] = part
+        return callback(whole, _joined(result.history, history, index))
+
+    return shown
+
+
+def _joined(first: History, second: History, index: Array) -> History:
+    """The history of a bank, and of a run in which its neurons at `index` were trained on."""
+    start = first.seconds[-1]
+    joined = History(seconds=first.seconds + [start + more for more in second.seconds[1:]])
+    for name in ("cost", "gradient_max", "validation_cost"):
+        entries = list(getattr(first, name))
+        for more in getattr(second, name)[1:]:
+            values = entries[-1].copy()
+            values[index] = more
+            entries.append(values)
+        setattr(joined, name, entries)
+    return joined
 
 
 def _appended(result: Result, other: Result, index: Array) -> Result:
@@ -270,20 +311,10 @@ def _appended(result: Result, other: Result, index: Array) -> Result:
         if new.reason == "max_iter":  # the tol that was asked for had been reached before
             message = MESSAGES["gradient"].format(gradient_max=new.gradient_max)
             new = replace(new, reason="gradient", message=message)
-        ends[k] = replace(new, n_iter=ends[k].n_iter + new.n_iter)
+        ends[k] = replace(new, n_iter=len(result.history.cost) - 1 + new.n_iter)
         if j in other.hessians:
             hessians[k] = other.hessians[j]
-    history = History(seconds=list(result.history.seconds))
-    start = history.seconds[-1]
-    history.seconds += [start + seconds for seconds in other.history.seconds[1:]]
-    for name in ("cost", "gradient_max", "validation_cost"):
-        entries = list(getattr(result.history, name))
-        for more in getattr(other.history, name)[1:]:
-            values = entries[-1].copy()
-            values[index] = more
-            entries.append(values)
-        setattr(history, name, entries)
-    return Result(theta, ends, history, hessians)
+    return Result(theta, ends, _joined(result.history, other.history, index), hessians)
 
 
 def _judged(
@@ -291,16 +322,15 @@ def _judged(
     found: OptimalityReport | None,
     left: tuple[OptimalityReport, float] | None,
     tol: float,
+    promised: bool,
 ) -> Termination:
     """The termination with what is known of the point where training ended."""
     if found is None:
         return end
-    end = replace(
-        end,
-        at_minimum=found.status == "minimum",
-        mean_slope=found.mean_slope,
-        smallest_curvature=found.smallest_curvature,
-    )
+    end = replace(end, mean_slope=found.mean_slope, smallest_curvature=found.smallest_curvature)
+    if not promised and found.status in ("minimum", "unfinished", "saddle"):
+        return end
+    end = replace(end, at_minimum=found.status == "minimum")
     is_reached = found.status == "minimum" and found.scaled_gradient <= tol
     if end.reason == "max_iter" and not is_reached:
         return end

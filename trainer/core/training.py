@@ -59,8 +59,9 @@ class Termination:
     growth : float
         ‖θ‖ after the last iteration over ‖θ‖ before it: above 1 it was still growing.
     at_minimum : bool or None
-        True where it is shown that J is within 1e-4 of itself of a minimum, see
-        `trainer.core.optimality`; None where that was not examined.
+        True where it is shown that J is within 100 tol of itself of a minimum, see
+        `trainer.core.optimality`; None where that was not examined, or tol >= 0.01 promises
+        nothing.
     smallest_curvature : float
         Lowest eigenvalue of d²J/dθ² there: above 0 at a minimum, below at a saddle; see
         `trainer.core.optimality`.
@@ -92,7 +93,7 @@ class Termination:
     def converged(self) -> bool:
         """Whether training ended because it was done: at a minimum, to tol, or early as asked."""
         return self.reason == "early_stopping" or (
-            self.reason == "gradient" and self.at_minimum is True
+            self.reason == "gradient" and self.at_minimum is not False
         )
 
 
