@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from trainer import LogisticNeuron
+from trainer.core import optimality
 from trainer.core.objective import Objective
-from trainer.core.optimality import check_optimality
 from trainer.core.rows import ArrayRows
 from trainer.optimizers import OPTIMIZERS
 
@@ -26,6 +26,11 @@ SOLVERS = ["auto", "newton", "lbfgs"]
 def cancer():
     X, y = load_breast_cancer(return_X_y=True)
     return StandardScaler().fit_transform(X), y
+
+
+def check_optimality(objective, theta, tol):
+    (report,) = optimality.check_optimality(objective, theta, tol)
+    return report
 
 
 def lowest_curvature(X, y, theta, alpha):

@@ -42,10 +42,10 @@ REACHED = (
     "J is at its minimum, to {remaining:.1e} of itself, and the gradient in the features' own "
     "units is {scaled_gradient:.3g}"
 )
-ROUNDS = 5
+TIGHTER = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
 FEWEST_MORE = 50
-"""So often training goes on with a smaller tol where J is not close enough to its minimum, for
-at most twice as many iterations as there were, and for at least so many."""
+"""Where J is not close enough to its minimum, training goes on with tol times these in turn, for
+at most twice as many iterations as there were, or for so many if those were fewer."""
 
 
 def solve(
@@ -155,9 +155,7 @@ def solve(
                     result = settled(result)
         n_passes = (objective.rows.n_read[0] - read_before) / objective.rows.n_rows
         promised = settings.get("patience") is None and allowed_share(objective, tol) < 1
-        for k, end in enumerate(result.terminations):
-            if k not in reports and end.reason in ("gradient", "plateau", "max_iter"):
-                reports[k] = _report(objective, result, k, tol)
+        _add_reports(reports, objective, result, tol, ("gradient", "plateau", "max_iter"))
         ends = [
             replace(
                 _judged(end, reports.get(k), left.get(k), tol, promised),
@@ -211,9 +209,21 @@ def _replaced(result: Result, other: Result, index: Array, lower: Array) -> Resu
     return Result(theta, ends, history, hessians)
 
 
-def _report(objective: Objective, result: Result, k: int, tol: float) -> OptimalityReport:
-    part, theta = objective.columns(np.array([k])), result.theta[:, [k]]
-    return check_optimality(part, theta, tol, result.hessians.get(k))
+def _add_reports(
+    reports: dict[int, OptimalityReport],
+    objective: Objective,
+    result: Result,
+    tol: float,
+    reasons: tuple[str, ...],
+) -> None:
+    """Add reports of the neurons that ended for one of `reasons` and have none."""
+    ends = enumerate(result.terminations)
+    index = np.array([k for k, end in ends if end.reason in reasons and k not in reports], int)
+    if len(index):
+        known = result.hessians
+        hessians = {j: known[k] for j, k in enumerate(index.tolist()) if k in known}
+        found = check_optimality(objective.columns(index), result.theta[:, index], tol, hessians)
+        reports.update(zip(index.tolist(), found, strict=True))
 
 
 def _go_on(
@@ -234,17 +244,19 @@ def _go_on(
     """
     if settings.get("patience") is not None or allowed_share(objective, tol) >= 1:
         return result  # it is not J's minimum that is asked for
-    for _ in range(ROUNDS):
-        index, tols = [], []
-        for k, end in enumerate(result.terminations):
-            if end.reason not in ("gradient", "plateau") or k in reports:
-                continue
-            reports[k] = found = _report(objective, result, k, tol)
-            if found.status in ("unfinished", "saddle") and end.reason == "gradient":
-                excess = found.remaining_decrease / allowed_share(objective, tol)
-                if end.gradient_max > 0 and end.n_iter < max_iter:
-                    index.append(k)
-                    tols.append(end.gradient_max * min(max(excess, 1) ** -0.5, 1e-3**0.5) / 10)
+    for factor in TIGHTER:
+        before = set(reports)
+        _add_reports(reports, objective, result, tol, ("gradient", "plateau"))
+        index = [
+            k
+            for k, end in enumerate(result.terminations)
+            if k in reports
+            and k not in before
+            and reports[k].status in ("unfinished", "saddle")
+            and end.reason == "gradient"
+            and end.gradient_max > 0
+            and end.n_iter < max_iter
+        ]
         if not index:
             break
         chosen = np.array(index)
@@ -253,7 +265,7 @@ def _go_on(
             objective.columns(chosen),
             _of_neurons(optimizer, chosen),
             result.theta[:, chosen],
-            tol=max(min(tols), 1e-300),
+            tol=factor * tol,
             max_iter=min(max_iter - n_done, max(2 * n_done, FEWEST_MORE)),
             validation=None if validation is None else validation.columns(chosen),
             callback=_of_a_longer_run(callback, result, chosen),
