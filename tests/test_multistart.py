@@ -238,8 +238,20 @@ def test_weights_and_sparse_rows_lead_to_the_same_starts(layout):
         lower_starts(objective, theta, objective.value(theta), 4, np.random.default_rng(0))
         for objective in (plain, Objective(rows, 1e-5, False))
     )
+    assert expected.n_starts.tolist() == found.n_starts.tolist() == [4]
     assert expected.neurons.tolist() == found.neurons.tolist() == [0]
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-6, atol=1e-9)
+
+
+def test_rows_without_weight_are_no_outliers():
+    X, y = make_moons(500, noise=0.3, random_state=0)
+    X[:10] *= 100
+    weight = np.ones(500)
+    weight[:10] = 0
+    neuron = LogisticNeuron(alpha=1e-3).fit(X, y, sample_weight=weight)
+    plain = LogisticNeuron(alpha=1e-3).fit(X[10:], y[10:])
+    assert neuron.termination_.n_starts == plain.termination_.n_starts < 4
+    np.testing.assert_allclose(neuron.coef_, plain.coef_, rtol=1e-6)
 
 
 def test_starts_agree_that_lead_to_the_same_minimum():

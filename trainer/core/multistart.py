@@ -204,7 +204,7 @@ def _with_shrunk_rows(objective: Objective) -> Objective | None:
     scales = np.divide(1, mean_squares, out=np.zeros_like(mean_squares), where=mean_squares > 0)
     norms = np.sqrt(squares @ scales)
     median = _median(norms, weight)
-    if not norms.max() > OUTLIER_RATIO * median > 0:
+    if not norms[weight > 0].max() > OUTLIER_RATIO * median > 0:
         return None
     factor = np.minimum(1, median / np.maximum(norms, median))[:, np.newaxis].astype(rows.dtype)
     shrunk, shrunk_rows = copy(objective), copy(rows)
