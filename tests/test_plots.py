@@ -19,6 +19,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from test_optimality import pairs_far_apart
 
 import trainer
 from trainer import (
@@ -224,11 +225,15 @@ def test_the_stopping_point_is_marked_with_its_reason(options, words):
     assert label in legend(display)
 
 
+# dJ/dw is exactly 0 there, so that gradient descent does not leave it
+ON_SADDLE = {"alpha": 1e-3, "optimizer": "gradient_descent", "init": [0, np.log(0.2 / 0.8)]}
+
+
 @pytest.mark.parametrize(
     ("points", "labels", "options", "words"),
     [
-        ([[-1.0], [1.0]], [0, 1], {"alpha": 0}, "no finite minimum"),
-        ([[-100.0], [100.0]], [0, 1], {"tol": 50, "init": [-0.02, 0]}, "saddle point"),
+        ([[-1.0], [1.0]], [0, 1], {"alpha": 0}, "separable data"),
+        (*pairs_far_apart(), ON_SADDLE, "saddle point"),
         ([[-1.0], [1.0], [2.0]], [0, 1, 0], {"alpha": 0, "init": [900.0, 0.0]}, "neuron saturated"),
     ],
 )

@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_fit_with_the_best_so_far(after):
 
 
 def test_ctrl_c_in_the_second_run_keeps_the_first_minimum_and_does_not_call_it_converged():
-    X, y = long_servedio(1000, 0.25, 2)
+    X, y = long_servedio(6000, 0.25, 2)
     options = {"alpha": 1e-5, "random_state": 0, "optimizer": "lbfgs", "tol": 1e-9}
     first = LogisticNeuron(n_starts=1, **options).fit(X, y)
     neuron = LogisticNeuron(**options)

@@ -80,14 +80,10 @@ def negative_curvature_sums(block: Block, theta: Array, loss: Loss) -> tuple[Arr
 
 
 def saturation_sums(block: Block, theta: Array, loss: Loss) -> tuple[Array, Array]:
-    """Σ weight·dσ/dz (K,) and Σ weight·max|dl/dz|·|dz/dθ| (d + 1, K), see `Loss.max_slope`."""
+    """Σ weight·dσ/dz (K,) and Σ weight·max|dl/dz| (K,), see `Loss.max_slope`."""
     z = _weighted_sums(block, theta)
-    bound = loss.max_slope(z.copy())
-    dsig_dz = sigmoid_derivative(z)
-    if block.weight is not None:
-        bound, dsig_dz = bound * block.weight, dsig_dz * block.weight
-    sums = np.vstack([abs(block.X).T @ bound, bound.sum(axis=0, keepdims=True)])
-    return dsig_dz.sum(axis=0, dtype=np.float64), sums.astype(np.float64)
+    max_slope = _sum_over_rows(block, loss.max_slope(z.copy()))
+    return _sum_over_rows(block, sigmoid_derivative(z)), max_slope
 
 
 def gram_sums(block: Block) -> tuple[Array]:

@@ -93,6 +93,10 @@ class Objective:
         """How often the rows have been read."""
         return self.counter.n_rows_read / self.n_rows
 
+    def over(self, rows: Rows) -> "Objective":
+        """The same objective over other rows."""
+        return self._with(rows, self.alpha)
+
     def _with(self, rows: Rows, alpha: Array) -> "Objective":
         return Objective(rows, alpha, self.fit_intercept, self.loss, self.counter)
 
@@ -160,12 +164,9 @@ class Objective:
         return squares / self.rows.weight_sum
 
     def saturation(self, theta: Array) -> tuple[Array, Array]:
-        """Mean of dσ/dz (K,), and a bound of the gradient for any targets in [0, 1], (K,).
-
-        No component of the data's gradient exceeds mean (max over y of |dl/dz|)·|x|.
-        """
-        dsig_dz, bounds = self._sum_loss(kernels.saturation_sums, theta)
-        return dsig_dz / self.rows.weight_sum, (bounds / self.rows.weight_sum).max(axis=0)
+        """Means of dσ/dz (K,) and of the largest |dl/dz| that a label of 0 or 1 could have (K,)."""
+        dsig_dz, max_slope = self._sum_loss(kernels.saturation_sums, theta)
+        return dsig_dz / self.rows.weight_sum, max_slope / self.rows.weight_sum
 
     def negative_curvature_fraction(self, theta: Array) -> Array:
         """Share of the weight (K,) on rows with d²l/dz² < 0.
@@ -214,11 +215,11 @@ class Objective:
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
         """The same objective over small random batches that together hold every row once."""
         for rows in self.rows.minibatches(rng, size):
-            yield self._with(rows, self.alpha)
+            yield self.over(rows)
 
     def sample(self, rng: np.random.Generator, size: int) -> "Objective":
         """The same objective over `size` of the rows, drawn without replacement."""
-        return self._with(self.rows.sample(rng, size), self.alpha)
+        return self.over(self.rows.sample(rng, size))
 
     def select(self, neurons: Array) -> "Objective":
         """The objective of some of the bank's neurons."""

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.core.multistart import lower_starts
+from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
-from trainer.core.optimality import check_optimality
+from trainer.core.optimality import OptimalityReport, allowed_share, check_optimality
 from trainer.core.parallel import session
 from trainer.core.termination import Termination, message
 from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
@@ -19,6 +19,13 @@ from trainer.optimizers.newton import Newton
 from trainer.optimizers.preconditioner import inverse_hessians
 
 Array = npt.NDArray[Any]
+
+
+TIGHTER = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
+"""Where J is not close enough to its minimum, training goes on with tol times these in turn ..."""
+
+MIN_MORE_ITERATIONS = 50
+"""... for at most twice as many iterations as there were, or for this many if those were fewer."""
 
 
 def solve(
@@ -102,60 +109,150 @@ class _Solve:
         self.settings, self.validation, self.callback = settings, validation, callback
         self.history = history
         self.result: Result | None = None
+        self.reports: dict[int, OptimalityReport] = {}
+        self.left: dict[int, tuple[OptimalityReport, float]] = {}
+        self.n_starts = np.ones(theta.shape[1], dtype=int)
+        self.n_agreeing = self.n_starts.copy()
+        # early stopping does not ask for J's minimum, and a large tol promises nothing
+        self.promises_minimum = (
+            settings["patience"] is None and allowed_share(objective, settings["tol"]) < 1
+        )
 
     def train(self) -> None:
         """The first run."""
         self.result = self._run(np.arange(self.theta.shape[1]), self.theta)
+        self._go_on()
 
     def try_other_starts(self, n_starts: int) -> None:
         """A second run of the neurons for which another start promises a lower minimum."""
-        result = self.result
-        assert result is not None
-        ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
+        result = self._result()
         if any(end.reason == "interrupted" for end in result.terminations):
             return  # a request to stop is for the whole bank
+        ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
         index = np.flatnonzero(ended)
         if not len(index):
             return
-        rng = np.random.default_rng([self.seed, 1])
-        found = lower_starts(self.objective.select(index), result.theta[:, index], n_starts, rng)
         ends = list(result.terminations)
-        for k in index[found.tried]:
-            ends[k] = replace(ends[k], n_starts=n_starts, n_agreeing=n_starts)
+        found = lower_starts(
+            self.objective.select(index),
+            result.theta[:, index],
+            np.array([ends[k].cost for k in index]),
+            n_starts,
+            np.random.default_rng([self.seed, 1]),
+        )
+        self.n_starts[index], self.n_agreeing[index] = found.n_starts, found.n_agreeing
         index = index[found.neurons]
-        for k in index:
-            ends[k] = replace(ends[k], n_agreeing=n_starts - 1)
-        self.result = result = replace(result, terminations=ends)
         if not len(index):
             return
         other = self._run(index, found.theta)
-        theta, hessians = result.theta.copy(), dict(result.hessians)
-        for j, k in enumerate(index.tolist()):
-            if other.terminations[j].cost < ends[k].cost:
-                theta[:, k] = other.theta[:, j]
-                ends[k] = replace(other.terminations[j], n_starts=n_starts, n_agreeing=1)
-                hessians.pop(k, None)
-                if j in other.hessians:
-                    hessians[k] = other.hessians[j]
-            else:
-                ends[k] = replace(ends[k], n_iter=other.terminations[j].n_iter)
-        self.result = replace(result, theta=theta, terminations=ends, hessians=hessians)
+        lower = [
+            new.cost < ends[k].cost * (1 - SIGNIFICANT)
+            for k, new in zip(index, other.terminations, strict=True)
+        ]
+        for k in index[lower].tolist():
+            if k in self.reports:
+                self.left[k] = self.reports.pop(k), ends[k].cost
+        self.result = _replaced(result, other, index, lower)
+        self._go_on()
 
     def check(self) -> None:
         """Tell minima from saddle points, saturation and runs to infinity."""
-        result = self.result
-        assert result is not None
-        ends = [
-            _checked(
-                self.objective.select(np.array([k])),
-                result.theta[:, [k]],
-                end,
-                self.settings["tol"],
-                result.hessians.get(k),
+        self._add_reports(("gradient", "plateau", "max_iter"))
+        ends = self._result().terminations
+        checked = [self._checked(k, end) for k, end in enumerate(ends)]
+        self.result = replace(self._result(), terminations=self._final(checked))
+
+    def _go_on(self) -> None:
+        """Train on with a smaller tol where the gradient is small, but J not at its minimum."""
+        if not self.promises_minimum:
+            return
+        tol, max_iter = self.settings["tol"], self.settings["max_iter"]
+        for factor in TIGHTER:
+            known = set(self.reports)
+            self._add_reports(("gradient", "plateau"))
+            result = self._result()
+            index = [
+                k
+                for k, end in enumerate(result.terminations)
+                if k in self.reports
+                and k not in known
+                and self.reports[k].status in ("unfinished", "saddle")
+                and end.reason == "gradient"
+                and 0 < end.gradient_max
+                and end.n_iter < max_iter
+            ]
+            if not index:
+                return
+            n_done = max(result.terminations[k].n_iter for k in index)
+            chosen = np.array(index)
+            other = train(
+                self.objective.select(chosen),
+                _of_neurons(result.optimizer, chosen),
+                result.theta[:, chosen],
+                tol=factor * tol,
+                max_iter=min(max_iter - n_done, max(2 * n_done, MIN_MORE_ITERATIONS)),
+                is_continued=True,
+                **self._shared(chosen),
             )
-            for k, end in enumerate(result.terminations)
-        ]
-        self.result = replace(result, terminations=self._final(ends))
+            # with max_iter, the tol that was asked for had been reached before
+            ends = [
+                replace(end, reason="gradient", message=message("gradient", **vars(end)))
+                if end.reason == "max_iter"
+                else end
+                for end in other.terminations
+            ]
+            other = replace(other, terminations=ends)
+            self.result = _replaced(result, other, chosen, [True] * len(chosen))
+            for k in index:
+                del self.reports[k]
+
+    def _add_reports(self, reasons: tuple[str, ...]) -> None:
+        """Reports of the neurons that ended for one of the reasons and have none."""
+        result = self._result()
+        index = np.array(
+            [
+                k
+                for k, end in enumerate(result.terminations)
+                if end.reason in reasons and k not in self.reports
+            ],
+            dtype=int,
+        )
+        if len(index):
+            known = result.hessians
+            hessians = {j: known[k] for j, k in enumerate(index.tolist()) if k in known}
+            reports = check_optimality(
+                self.objective.select(index), result.theta[:, index], self.settings["tol"], hessians
+            )
+            self.reports.update(zip(index.tolist(), reports, strict=True))
+
+    def _checked(self, k: int, end: Termination) -> Termination:
+        """The termination of a neuron, with what its report says of the place where it ended."""
+        end = replace(end, n_starts=int(self.n_starts[k]), n_agreeing=int(self.n_agreeing[k]))
+        report = self.reports.get(k)
+        if report is None:
+            return end
+        end = replace(
+            end,
+            smallest_curvature=report.smallest_curvature,
+            mean_sigmoid_derivative=report.mean_sigmoid_derivative,
+        )
+        is_minimum = report.status == "minimum"
+        if not self.promises_minimum and report.status in ("minimum", "unfinished", "saddle"):
+            return end
+        end = replace(end, at_minimum=is_minimum)
+        if end.reason == "max_iter":
+            is_reached = is_minimum and report.scaled_gradient <= self.settings["tol"]
+            return _as_gradient(end) if is_reached else end
+        if is_minimum:
+            return end if end.reason == "gradient" else _as_gradient(end)
+        if end.reason == "plateau" and report.status == "unfinished":
+            return end
+        sentence = message(report.status, **{**vars(end), **vars(report)})
+        if k in self.left and report.status in ("unbounded", "separable"):
+            left, cost = self.left[k]
+            if left.status == "minimum" and left.smallest_curvature > 0:
+                sentence += f" (n_starts=1 keeps a strict minimum, of J = {cost:.6g})"
+        return replace(end, reason=report.status, message=sentence)
 
     def interrupted(self) -> Result:
         """The result so far, all of it called interrupted."""
@@ -178,18 +275,10 @@ class _Solve:
 
     def _run(self, neurons: Array, theta: Array) -> Result:
         """Train some neurons: the optimizer given, or the one chosen with its samples."""
-        is_whole = len(neurons) == self.theta.shape[1]
-        objective = self.objective if is_whole else self.objective.select(neurons)
-        validation = self.validation
-        if validation is not None and not is_whole:
-            validation = validation.select(neurons)
-        shared: dict[str, Any] = {
-            "history": self.history,
-            "neurons": neurons,
-            "validation": validation,
-            "callback": self.callback if is_whole else self._shown_whole(neurons),
-        }
+        objective, shared = self.objective.select(neurons), self._shared(neurons)
         optimizer = self.optimizer
+        if optimizer is not None:
+            optimizer = _of_neurons(optimizer, neurons)
         if optimizer is None:
             optimizer, sizes = choose(objective, len(theta), len(neurons))
             rng = np.random.default_rng(self.seed)
@@ -215,6 +304,19 @@ class _Solve:
                 optimizer = PreconditionedLBFGS(inverse=inverse)
         return train(objective, optimizer, theta, **self.settings, **shared)
 
+    def _shared(self, neurons: Array) -> dict[str, Any]:
+        """What all runs have in common, for some of the neurons."""
+        return {
+            "history": self.history,
+            "neurons": neurons,
+            "validation": None if self.validation is None else self.validation.select(neurons),
+            "callback": self._shown_whole(neurons),
+        }
+
+    def _result(self) -> Result:
+        assert self.result is not None
+        return self.result
+
     def _shown_whole(self, neurons: Array) -> Callback | None:
         """The callback, which gets all neurons while only some are trained."""
         callback, result = self.callback, self.result
@@ -229,23 +331,26 @@ class _Solve:
         return call
 
 
-def _checked(
-    objective: Objective, theta: Array, end: Termination, tol: float, hessian: Array | None
-) -> Termination:
-    """The termination of one neuron, corrected where its gradient misleads."""
-    if end.reason not in ("gradient", "plateau", "max_iter"):
-        return end
-    report = check_optimality(objective, theta, max(tol, end.gradient_max), hessian)
-    end = replace(
-        end,
-        smallest_curvature=report.smallest_curvature,
-        mean_sigmoid_derivative=report.mean_sigmoid_derivative,
-    )
-    if end.reason == "max_iter" or report.status == "minimum":
-        return end
-    return replace(
-        end,
-        reason=report.status,
-        message=message(report.status, **vars(end)),
-        at_minimum=report.status != "saddle",
-    )
+def _as_gradient(end: Termination) -> Termination:
+    return replace(end, reason="gradient", message=message("gradient", **vars(end)))
+
+
+def _of_neurons(optimizer: Any, index: Array) -> Any:
+    """The optimizer of some of the bank's neurons, where it has a preconditioner for each."""
+    if not isinstance(optimizer, PreconditionedLBFGS):
+        return optimizer
+    return replace(optimizer, inverse=optimizer.inverse[..., index])
+
+
+def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:
+    """The result with the chosen ones of the neurons at `index` replaced by those of `other`."""
+    theta, ends, hessians = result.theta.copy(), list(result.terminations), dict(result.hessians)
+    for j, k in enumerate(index.tolist()):
+        if chosen[j]:
+            theta[:, k], ends[k] = other.theta[:, j], other.terminations[j]
+            hessians.pop(k, None)
+            if j in other.hessians:
+                hessians[k] = other.hessians[j]
+        else:
+            ends[k] = replace(ends[k], n_iter=other.terminations[j].n_iter)
+    return replace(result, theta=theta, terminations=ends, hessians=hessians)

@@ -52,10 +52,21 @@ REASONS = {
         "the gradient is within tol at a saddle point, not at a minimum: the smallest curvature "
         "is {smallest_curvature:.3g}; start elsewhere (init), or use optimizer='newton'",
     ),
-    "separable": Reason(
+    "unfinished": Reason(
+        "not shown to be a minimum",
+        "the gradient is within tol, but by Newton's step J can still fall by "
+        "{remaining_decrease:.2g} of itself, and the smallest curvature is "
+        "{smallest_curvature:.3g}; set a larger alpha or a smaller tol, or scale the features",
+    ),
+    "unbounded": Reason(
         "no finite minimum",
-        "there is no finite minimum: J decreases towards {cost:.3g}, the fraction of rows on the "
-        "wrong side of the boundary, as the weights grow; set alpha > 0",
+        "there is no finite minimum in this direction: J decreases towards {limit:.3g}, the "
+        "fraction of rows that the direction leaves wrong, as the weights grow; set alpha > 0",
+    ),
+    "separable": Reason(
+        "separable data",
+        "there is no finite minimum: these parameters classify every row correctly, and J "
+        "decreases towards 0 as they grow; set alpha > 0",
     ),
     "diverged": Reason(
         "diverged",
@@ -80,8 +91,9 @@ class Termination:
         One of the names in `trainer.core.termination.REASONS`: "gradient" (no component of
         the gradient exceeds tol, at a minimum as far as was checked), "early_stopping",
         "max_iter", "plateau" (rounding hides any decrease of J), "saturated" (the gradient
-        would be as small whatever the labels), "saddle", "separable" (no finite minimum),
-        "diverged" or "interrupted".
+        would be as small whatever the labels), "saddle", "unfinished" (J can still fall),
+        "unbounded" (J decreases along a ray to infinity), "separable" (the same, with every
+        row classified correctly), "diverged" or "interrupted".
     message : str
         The same in a sentence, with a remedy.
     n_iter : int
@@ -90,15 +102,17 @@ class Termination:
         J at the parameters that were kept.
     gradient_max : float
         Largest component of dJ/dθ there, in absolute value.
-    at_minimum : bool
-        False at a saddle point.
+    at_minimum : bool or None
+        True where it is shown that J is within 100 tol of itself of a minimum, see
+        `trainer.core.optimality`; None where that was not examined, as after early stopping,
+        or where tol >= 0.01 promises nothing.
     smallest_curvature : float
-        Smallest eigenvalue of d²J/dθ² there, positive at a strict minimum; see
-        `trainer.core.optimality`.
+        Smallest eigenvalue of d²J/dθ² there, in the features' own units: positive at a strict
+        minimum; see `trainer.core.optimality`.
     mean_sigmoid_derivative : float
         Mean of σ(1 - σ): 1/4 at θ = 0, near 0 for a saturated neuron.
     n_starts, n_agreeing : int
-        Starts compared, and how many of them led to nothing lower than what was kept.
+        Starts compared, and how many of them led to the minimum that was kept.
     n_passes : float
         How often the training rows were read, by all neurons and runs together.
     seconds : float
@@ -110,7 +124,7 @@ class Termination:
     n_iter: int
     cost: float
     gradient_max: float
-    at_minimum: bool = True
+    at_minimum: bool | None = None
     smallest_curvature: float = float("nan")
     mean_sigmoid_derivative: float = float("nan")
     n_starts: int = 1

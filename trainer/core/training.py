@@ -137,6 +137,7 @@ def train(
     previous: State | None = None,
     history: History | None = None,
     neurons: Array | None = None,
+    is_continued: bool = False,
 ) -> Result:
     """Train a bank of neurons from `theta` until each has a reason to stop.
 
@@ -168,6 +169,9 @@ def train(
         History of earlier runs, to append this run to.
     neurons : array of shape (k,), optional
         Numbers of the neurons in the history, where only some of the bank are trained.
+    is_continued : bool
+        Whether this run goes on where the last one in the history ended: then its start is no
+        record of its own.
 
     Returns
     -------
@@ -183,7 +187,7 @@ def train(
     check_objective(optimizer, objective)
     run = _Run(
         objective, optimizer, theta, max_iter, tol, min_decrease, validation, patience,
-        History() if history is None else history, neurons,
+        History() if history is None else history, neurons, is_continued,
     )  # fmt: skip
     with np.errstate(all="ignore"), session():
         try:
@@ -219,12 +223,14 @@ class _Run:
         patience: int | None,
         history: History,
         neurons: Array | None,
+        is_continued: bool,
     ) -> None:
         self.objective, self.validation, self.optimizer = objective, validation, optimizer
         self.max_iter, self.tol = max_iter, tol
-        self.first_record = len(history.records)
+        self.first_record = len(history.records) - is_continued
         self.min_decrease, self.patience = min_decrease, patience
-        self.history, self.number = history, history.n_runs + 1
+        self.history, self.is_continued = history, is_continued
+        self.number = history.n_runs + (not is_continued)
         n_neurons = theta.shape[1]
         self.neurons = np.arange(n_neurons) if neurons is None else neurons
         self.theta = theta.astype(np.float64)
@@ -283,10 +289,11 @@ class _Run:
         validation_cost = None
         if self.validation is not None:
             validation_cost = self.validation.value(state.theta)
-        self.history.append(
-            self.number, self.objective.n_rows, self.neurons[self.working],
-            state.theta, state.J, gradient_max, validation_cost,
-        )  # fmt: skip
+        if self.is_recorded or not self.is_continued:
+            self.history.append(
+                self.number, self.objective.n_rows, self.neurons[self.working],
+                state.theta, state.J, gradient_max, validation_cost,
+            )  # fmt: skip
         self.is_recorded = True
         self.theta = self._filled_in(self.theta, state.theta)
         self.J = self._filled_in(self.J, state.J)

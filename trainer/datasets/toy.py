@@ -107,7 +107,7 @@ _GENERATED: dict[str, _Toy] = {
         {"n_features": 2, "n_classes": 2},
     ),
 }
-_TOYS = _LOADED | _GENERATED
+TOYS = _LOADED | _GENERATED
 
 
 def list_datasets() -> dict[str, str]:
@@ -123,7 +123,7 @@ def list_datasets() -> dict[str, str]:
     >>> list_datasets()["breast_cancer"]
     '569 tumours, 30 measurements of cell nuclei: malignant or benign'
     """
-    return {name: description for name, (description, *_) in _TOYS.items()}
+    return {name: description for name, (description, *_) in TOYS.items()}
 
 
 def load_dataset(
@@ -171,15 +171,13 @@ def load_dataset(
             f"a data set's name or a file's path is needed, got {source!r}; "
             "list_datasets() gives the names"
         )
-    if isinstance(source, str) and source in _TOYS:
+    if isinstance(source, str) and source in TOYS:
         return _load_toy(source, target, positive, random_state)
     path = Path(source)
     looks_like_a_path = isinstance(source, Path) or path.suffix or path.name != source
     if looks_like_a_path or os.path.exists(path):
         return _load_file(path, target, positive)
-    raise ValueError(
-        f"unknown data set {quote(source)}; {nearest(source, _TOYS)}, --list shows all"
-    )
+    raise ValueError(f"unknown data set {quote(source)}; {nearest(source, TOYS)}, --list shows all")
 
 
 def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -> Dataset:
@@ -191,7 +189,7 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
     import pandas as pd
     from sklearn import datasets
 
-    description, usual, loader, arguments = _TOYS[name]
+    description, usual, loader, arguments = TOYS[name]
     load = getattr(datasets, loader)
     if name in _LOADED:
         bunch = load(**arguments)
