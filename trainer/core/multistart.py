@@ -141,10 +141,10 @@ def lower_starts(
     is_sampled = objective.n_rows > SAMPLE_ROWS
     if is_sampled or not isinstance(objective.rows, ArrayRows):
         objective = objective.sample(rng, min(SAMPLE_ROWS, objective.n_rows))
-    shrunk = _with_shrunk_rows(objective)
-    tried = J >= MIN_J if shrunk is not None else np.zeros(len(J), dtype=bool)
-    if not tried.all():
-        tried |= objective.negative_curvature_fraction(theta) >= MIN_NEGATIVE_CURVATURE
+    tried = objective.negative_curvature_fraction(theta) >= MIN_NEGATIVE_CURVATURE
+    shrunk = _with_shrunk_rows(objective) if (tried | (J >= MIN_J)).any() else None
+    if shrunk is not None:
+        tried |= J >= MIN_J
     index = np.flatnonzero(tried)
     n_compared = np.ones(len(tried), dtype=int)
     n_agreeing = n_compared.copy()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, cg
 
 from trainer.core.objective import Objective
@@ -104,7 +104,11 @@ class OptimalityReport:
 
 
 def check_optimality(
-    objective: Objective, theta: Array, tol: float, hessians: dict[int, Array] | None = None
+    objective: Objective,
+    theta: Array,
+    tol: float,
+    hessians: dict[int, Array] | None = None,
+    known: tuple[Array, Array] | None = None,
 ) -> list[OptimalityReport]:
     """Look beyond the gradient of each neuron of a bank.
 
@@ -119,13 +123,15 @@ def check_optimality(
         itself, or 1e-4 tol.
     hessians : dict of arrays of shape (d + 1, d + 1), optional
         d²J/dθ² there by number of the neuron, where it is known.
+    known : tuple of arrays of shape (K,) and (d + 1, K), optional
+        J and dJ/dθ there, if they are known.
 
     Returns
     -------
     list of OptimalityReport
         One for each neuron.
     """
-    J, gradient = objective.value_and_gradient(theta)
+    J, gradient = objective.value_and_gradient(theta) if known is None else known
     sample = objective
     if objective.n_rows > SAMPLE_ROWS:
         sample = objective.sample(np.random.default_rng(0), SAMPLE_ROWS)
@@ -271,7 +277,7 @@ class _Curvature:
         """Solution x of M x = `scaled`, and scaledᵀx/2 or a bound of it; M is definite."""
         solution: Array
         if self.matrix is not None:
-            solution = cho_solve(cho_factor(self.matrix), scaled)
+            solution = np.linalg.solve(self.matrix, scaled)
             return solution, float(scaled @ solution) / 2
         operator = LinearOperator((self.size,) * 2, matvec=self._product, dtype=np.float64)
         solution = cg(operator, scaled, rtol=1e-2, maxiter=PRODUCTS)[0]

@@ -220,9 +220,11 @@ class _Solve:
         if len(index):
             known = result.hessians
             hessians = {j: known[k] for j, k in enumerate(index.tolist()) if k in known}
+            J = np.array([result.terminations[k].cost for k in index])
             reports = check_optimality(
-                self.objective.select(index), result.theta[:, index], self.settings["tol"], hessians
-            )
+                self.objective.select(index), result.theta[:, index], self.settings["tol"],
+                hessians, (J, result.gradient[:, index]),
+            )  # fmt: skip
             self.reports.update(zip(index.tolist(), reports, strict=True))
 
     def _checked(self, k: int, end: Termination) -> Termination:
@@ -344,13 +346,15 @@ def _of_neurons(optimizer: Any, index: Array) -> Any:
 
 def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:
     """The result with the chosen ones of the neurons at `index` replaced by those of `other`."""
-    theta, ends, hessians = result.theta.copy(), list(result.terminations), dict(result.hessians)
+    theta, gradient = result.theta.copy(), result.gradient.copy()
+    ends, hessians = list(result.terminations), dict(result.hessians)
     for j, k in enumerate(index.tolist()):
         if chosen[j]:
-            theta[:, k], ends[k] = other.theta[:, j], other.terminations[j]
+            theta[:, k], gradient[:, k] = other.theta[:, j], other.gradient[:, j]
+            ends[k] = other.terminations[j]
             hessians.pop(k, None)
             if j in other.hessians:
                 hessians[k] = other.hessians[j]
         else:
             ends[k] = replace(ends[k], n_iter=other.terminations[j].n_iter)
-    return replace(result, theta=theta, terminations=ends, hessians=hessians)
+    return replace(result, theta=theta, gradient=gradient, terminations=ends, hessians=hessians)

@@ -99,12 +99,15 @@ class History:
 class Result:
     """Parameters (d + 1, K), a `Termination` for every neuron, and the history.
 
+    `gradient` (d + 1, K) is that after the last iteration of each neuron.
+
     `hessians` (d + 1, d + 1) are those at the parameters, by number of the neuron, where the
     `optimizer` knows them; `state` is its last one, of the neurons that were still
     being trained.
     """
 
     theta: Array
+    gradient: Array
     terminations: list[Termination]
     history: History
     hessians: dict[int, Array] = field(default_factory=dict)
@@ -234,6 +237,7 @@ class _Run:
         n_neurons = theta.shape[1]
         self.neurons = np.arange(n_neurons) if neurons is None else neurons
         self.theta = theta.astype(np.float64)
+        self.gradient = np.full_like(self.theta, np.nan)
         self.J = self.gradient_max = np.full(n_neurons, np.inf)
         self.working = np.arange(n_neurons)
         self.best_score = np.full(n_neurons, np.inf)
@@ -280,8 +284,9 @@ class _Run:
     def result(self) -> Result:
         """What there is to tell."""
         return Result(
-            self.theta, self.terminations, self.history, self.hessians, self.state, self.optimizer
-        )
+            self.theta, self.gradient, self.terminations, self.history,
+            self.hessians, self.state, self.optimizer,
+        )  # fmt: skip
 
     def _record(self) -> None:
         state = self.state
@@ -296,6 +301,7 @@ class _Run:
             )  # fmt: skip
         self.is_recorded = True
         self.theta = self._filled_in(self.theta, state.theta)
+        self.gradient = self._filled_in(self.gradient, state.gradient)
         self.J = self._filled_in(self.J, state.J)
         self.gradient_max = self._filled_in(self.gradient_max, gradient_max)
         score = self.J
@@ -309,7 +315,8 @@ class _Run:
             pairs = zip(now, self.best, strict=True)
             self.best = tuple(np.where(improved, new, old) for new, old in pairs)  # type: ignore[assignment]
             self.best_score = np.where(improved, score, self.best_score)
-        self.best_iter = np.where(improved, self.history.n_iter, self.best_iter)
+        if self.patience is not None:
+            self.best_iter = np.where(improved, self.history.n_iter, self.best_iter)
 
     def _filled_in(self, last: Array, values: Array) -> Array:
         """Values of the neurons still working, and the last ones of those that have finished."""
