@@ -12,7 +12,7 @@ from trainer.datasets.text import quote
 MAX_CATEGORIES = 50
 """Categories that a text column keeps; the rarest beyond these share one column."""
 LARGEST_MATRIX = 2 * 10**8
-"""Numbers that the rows may become: 1.6 GB. A text column can take 50 times its own room."""
+"""Numbers that the rows may become: 1.6 GB. A text column can take 50 times its own memory."""
 
 
 def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:

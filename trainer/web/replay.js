@@ -347,13 +347,13 @@
     const middle = (p.y0 + p.y1) / 2;
     drawAxes(p, { x, y: linear(0, 1, p.y1, p.y0), xTicks: ticks(0, 1, 5), yTicks: [],
       xLabel: `σ(z), the probability of ${positive}` });
-    const room = (p.x1 - p.x0) / N_BINS - 4;
+    const space = (p.x1 - p.x0) / N_BINS - 4;
     const height = (p.y1 - p.y0) / 2 - 6;
     const nSecond = Array.from(data.y, (_, i) => isSecond(i)).filter(Boolean).length;
     const most = Math.max(nSecond, nSamples - nSecond);
     let cell = 16;
-    while (cell > 0.4 && Math.floor(room / cell) * Math.floor(height / cell) < most) cell -= 0.1;
-    const across = Math.max(1, Math.floor(room / cell));
+    while (cell > 0.4 && Math.floor(space / cell) * Math.floor(height / cell) < most) cell -= 0.1;
+    const across = Math.max(1, Math.floor(space / cell));
     const filled = [new Array(N_BINS).fill(0), new Array(N_BINS).fill(0)];
     state.at = [];
     const gap = cell > 3 ? 1 : cell * 0.2;
@@ -361,7 +361,7 @@
       const second = isSecond(i);
       const bin = Math.min(N_BINS - 1, Math.floor(N_BINS * state.sigma[i]));
       const k = filled[+second][bin]++;
-      const left = x(bin / N_BINS) + 2 + (room - across * cell) / 2 + (k % across) * cell;
+      const left = x(bin / N_BINS) + 2 + (space - across * cell) / 2 + (k % across) * cell;
       const away = 3 + (Math.floor(k / across) + 0.5) * cell;
       const top = second ? middle - away : middle + away;
       state.at.push([left + cell / 2, top]);
@@ -749,7 +749,7 @@
     const label = f.y === 1 ? positive : f.y === 0 ? negative : "a soft label";
     const verdict = isRight(sample) ? "right" : "wrong";
     $("sample-note").textContent =
-      `Target y = ${short(f.y)} (${label}). At ${where(step)} the neuron answers ` +
+      `Target y = ${short(f.y)} (${label}). At ${where(step)} the neuron outputs ` +
       `σ = ${short(f.sigma)}, on the ${verdict} side of 0.5.`;
     if (document.activeElement !== $("sample")) $("sample").value = data.shown[sample];
     drawNeuron(f);
@@ -976,7 +976,7 @@
     $("title").textContent = data.title;
     $("summary").textContent =
       `A logistic neuron trained with optimizer ${data.optimizer} and α = ${data.alpha} on ` +
-      `${count(data.n_samples, "sample")} with ${count(d, "feature")}. Its answer σ(z) is the ` +
+      `${count(data.n_samples, "sample")} with ${count(d, "feature")}. Its output σ(z) is the ` +
       `probability of ${positive}; the other class is ${negative}.`;
     document.querySelector("main").classList.toggle("many", d > 8);
     const thinned = [];
