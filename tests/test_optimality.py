@@ -39,7 +39,7 @@ def test_a_minimum_is_certified_without_a_warning(cancer, solver):
     assert end.mean_sigmoid_derivative == pytest.approx(v.mean(), rel=1e-10)
     X1 = np.hstack([X, np.ones((len(X), 1))])
     bend = 2 * v * v + 2 * (sigma - y) * v * (1 - 2 * sigma)
-    hessian = (X1 * bend[:, None]).T @ X1 / len(X) + np.diag([1e-4] * 30 + [0])
+    hessian = (X1 * bend[:, None]).T @ X1 / len(X) + np.diag([neuron.alpha_] * 30 + [0])
     assert end.smallest_curvature == pytest.approx(np.linalg.eigvalsh(hessian)[0], rel=1e-6)
     assert end.n_passes > end.n_iter
     assert end.seconds > 0

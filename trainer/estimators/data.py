@@ -55,6 +55,11 @@ class Data(NamedTuple):
         """One for two classes, else one a class."""
         return 1 if len(self.classes) == 2 else len(self.classes)
 
+    @property
+    def weight_sum(self) -> float:
+        """Total weight of the rows, class weights included."""
+        return float(self.rows.weight_sum[0])
+
     def objective(self, alpha: Any, fit_intercept: bool) -> Objective:
         """J over these rows."""
         return Objective(self.rows, alpha, fit_intercept, self.loss)

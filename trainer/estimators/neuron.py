@@ -76,8 +76,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
-    alpha : float, default=1e-4
-        L2 penalty on the weights, not on the bias; >= 0.
+    alpha : "auto" or float, default="auto"
+        L2 penalty on the weights, not on the bias; >= 0. "auto" is 1 / (2 · total weight of the
+        rows), class weights included: 1/(2n) without weights. It is as strong as
+        LogisticRegression's ``C=1``, as this loss has half of log loss's curvature at z = 0.
+        With a weaker penalty more probabilities come close to 0 and 1, which costs little in
+        the Brier score and much in log loss where they are wrong: raise alpha, or choose it
+        with ``LogisticNeuronCV(scoring="neg_log_loss")``, if the log loss counts.
     learning_rate : "auto" or float, default="auto"
         Step length of an update rule; "auto" takes it from the data: for gradient
         descent on full batches it is 1/L, with which J never rises.
@@ -124,6 +129,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Bias b.
     classes_ : ndarray of shape (n_classes,)
         The labels.
+    alpha_ : float
+        The penalty used.
     n_iter_ : int
         Iterations done, over all runs; a later run's start counts as one.
     loss_curve_ : ndarray of shape (n_iter_ + 1,)
@@ -172,7 +179,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "optimizer": [StrOptions({"auto", *OPTIMIZERS}), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -193,7 +200,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self,
         *,
         optimizer: str | Optimizer = "auto",
-        alpha: float = 1e-4,
+        alpha: float | str = "auto",
         learning_rate: float | str = "auto",
         batch_size: int | None = None,
         max_iter: int = 1000,
@@ -286,6 +293,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 validation = self._validation_objective(X_val, y_val)
             elif self.early_stopping:
                 data, validation = self._split(data, seed)
+            self._set_penalty(data.weight_sum)
             is_rule = optimizer is not None and optimizer.is_update_rule
             n_starts = 1 if is_rule else self.n_starts
             n_runs = 1 if n_starts == 1 else 2
@@ -293,7 +301,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
             try:
                 result = solve(
-                    data.objective(self.alpha, self.fit_intercept),
+                    data.objective(self.alpha_, self.fit_intercept),
                     optimizer,
                     theta,
                     n_starts=n_starts,
@@ -322,6 +330,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         The update rule's memory and step length are kept from call to call, unless another
         `learning_rate` is set; after `fit` the first call goes on from its parameters with a
         fresh memory and history. For update rules only, as a solver needs all rows at once.
+
+        ``alpha="auto"`` counts all rows so far, those of an earlier `fit` included: a stream
+        ends with the penalty of one fit on all of its rows. Set `alpha` to a number if the same
+        rows come more than once.
 
         Parameters
         ----------
@@ -352,7 +364,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             _check_partial_fit_first_call(self, classes)
             data = prepare(self, X, y, sample_weight, classes=self.classes_, reset=is_first)
             rule: Any = self._make_optimizer(self._draw_seed())
-            objective = data.objective(self.alpha, self.fit_intercept)
+            self._set_penalty(data.weight_sum + (0.0 if is_first else self._weight_seen))
+            objective = data.objective(self.alpha_, self.fit_intercept)
             theta = self._initial_theta(data, go_on=not is_first)
             state = None
             if (kept := getattr(self, "_rule_state", None)) and type(kept[0]) is type(rule):
@@ -388,6 +401,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             "cost": self.loss_curve_,
             "gradient_max": np.array(gradients),
         }
+
+    def _set_penalty(self, weight_seen: float) -> None:
+        self._weight_seen = weight_seen
+        self.alpha_ = 1 / (2 * weight_seen) if self.alpha == "auto" else float(self.alpha)
 
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):

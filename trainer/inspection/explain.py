@@ -123,7 +123,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         weight = np.ones(len(target)) if targets.weight is None else targets.weight
         weight = np.asarray(weight, dtype=np.float64)
         theta, features = fitted_parameters(neuron), parameter_names(neuron)[:-1]
-        w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha, neuron.fit_intercept
+        w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha_, neuron.fit_intercept
 
     z = x @ w + b
     sigma, one_minus_sigma = sigmoid(z), sigmoid(-z)  # 1 - σ by subtraction would lose a tail

@@ -30,7 +30,7 @@ def parameter_names(neuron: LogisticNeuron) -> list[str]:
 def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
     """The fitted neuron's J over these rows."""
     data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
-    return data.objective(neuron.alpha, neuron.fit_intercept)
+    return data.objective(neuron.alpha_, neuron.fit_intercept)
 
 
 def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:

@@ -212,7 +212,7 @@ class Replay:
             n_samples=len(targets.values),
             n_iter=len(table),
             parameters=_pair(theta) if parameters is None else (parameters[0], parameters[1]),
-            alpha=float(neuron.alpha),
+            alpha=float(neuron.alpha_),
             optimizer=str(neuron.optimizer),
             termination=neuron.termination_,
             figures=figures,
