@@ -21,7 +21,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from trainer.core.loss import Loss, SignedSquaredError
+from trainer.core.loss import Loss, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
 from trainer.core.solve import solve
@@ -29,6 +29,7 @@ from trainer.core.training import History, TrainingInterrupted, train
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
+from trainer.estimators.noise import RecordedSquaredError, transitions
 from trainer.estimators.parameters import unpack
 from trainer.estimators.targets import is_soft
 from trainer.optimizers import LBFGS, Optimizer
@@ -68,7 +69,8 @@ class LogisticNeuronCV(LogisticNeuron):
     cv : int, cross-validation generator or iterable, default=None
         How to split, as in scikit-learn; None is 5 folds, stratified by class.
     scoring : str or callable, default="neg_brier_score"
-        What is best on the rows held out: a scikit-learn scorer. The Brier score hardly
+        What is best on the rows held out: a scikit-learn scorer. With `noise_rates` it judges the
+        probability of the label as recorded. The Brier score hardly
         punishes probabilities of 0 and 1 that are wrong, and log loss severely: choose
         "neg_log_loss" where the log loss counts. `cv_results_` holds it in either case.
     fit_intercept, class_weight
@@ -80,7 +82,7 @@ class LogisticNeuronCV(LogisticNeuron):
     n_starts : int, default=4
         Starts compared, as in `LogisticNeuron`, at the middle penalty: the lowest minimum
         found there is where all others begin.
-    random_state, verbose
+    noise_rates, random_state, verbose
         As in `LogisticNeuron`.
 
     Attributes
@@ -114,8 +116,8 @@ class LogisticNeuronCV(LogisticNeuron):
         **{
             name: LogisticNeuron._parameter_constraints[name]
             for name in (
-                "fit_intercept", "class_weight", "max_iter", "tol", "n_starts", "random_state",
-                "verbose",
+                "fit_intercept", "class_weight", "max_iter", "tol", "n_starts", "noise_rates",
+                "random_state", "verbose",
             )
         },
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
@@ -124,6 +126,7 @@ class LogisticNeuronCV(LogisticNeuron):
     }  # fmt: skip
 
     optimizer = "auto"
+    alpha = "auto"  # at which rates of noise are learned
     early_stopping = False
     init = None
     warm_start = False
@@ -141,6 +144,7 @@ class LogisticNeuronCV(LogisticNeuron):
         max_iter: int = 1000,
         tol: float = 1e-6,
         n_starts: int = 4,
+        noise_rates: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -152,6 +156,7 @@ class LogisticNeuronCV(LogisticNeuron):
         self.max_iter = max_iter
         self.tol = tol
         self.n_starts = n_starts
+        self.noise_rates = noise_rates
         self.random_state = random_state
         self.verbose = verbose
 
@@ -186,10 +191,11 @@ class LogisticNeuronCV(LogisticNeuron):
             data = prepare(self, X, y, sample_weight, reset=True)
             alphas = self._penalties(data.weight_sum)
             self.classes_ = data.classes
-            scored = data
+            self._check_scoring(data, y)
+            self._set_noise(data, seed)
+            data = scored = data.with_noise(self.noise_rates_)
             if self.class_weight is not None:  # class weights count in training alone
                 scored = prepare(self, X, y, sample_weight, classes=data.classes, class_weight=None)
-            self._check_scoring(data, y)
             folds = self._folds(data, y, seed)
             notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
 
@@ -360,20 +366,42 @@ def _positions(rows: Any, n_rows: int) -> Array:
 
 def _neuron_for(data: Data) -> LogisticNeuron:
     """A neuron that predicts once it is given parameters."""
-    neuron = LogisticNeuron()
+    neuron = LogisticNeuron() if data.noise_rates is None else _RecordedNeuron()
     neuron.classes_, neuron.n_features_in_ = data.classes, data.X.shape[1]
+    neuron.noise_rates_ = data.noise_rates
     return neuron
+
+
+class _RecordedNeuron(LogisticNeuron):
+    """A neuron that predicts the label as it is recorded, noise and all, for scorers."""
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each recorded class."""
+        assert self.noise_rates_ is not None
+        recorded: Array = super().predict_proba(X) @ transitions(self.noise_rates_)
+        return recorded
+
+    def predict(self, X: Any) -> Array:
+        """The recorded class whose probability is highest."""
+        labels: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
 
 
 class _LogLoss(Loss):
     """Log loss -y log σ - (1 - y) log(1 - σ) of rows whose targets another loss has encoded."""
 
     def __init__(self, encoded_by: Loss) -> None:
-        self.signed = isinstance(encoded_by, SignedSquaredError)
+        self.encoded_by = encoded_by
 
     def evaluate(self, z: Array, y: Array, order: int) -> tuple[Array, ...]:
         """See `Loss.evaluate`; the value alone."""
-        if self.signed:
+        if isinstance(self.encoded_by, RecordedSquaredError):
+            tiny = np.finfo(z.dtype).tiny
+            offset, slope = self.encoded_by.offset, self.encoded_by.slope
+            q, one_minus_q = offset + slope * sigmoid(z), 1 - offset - slope + slope * sigmoid(-z)
+            q, one_minus_q = np.maximum(q, tiny), np.maximum(one_minus_q, tiny)
+            return (-xlogy(y, q) - xlogy(1 - y, one_minus_q),)
+        if isinstance(self.encoded_by, SignedSquaredError):
             y = (1 - y) / 2
         return (np.logaddexp(0, z) - y * z,)
 

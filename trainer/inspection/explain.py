@@ -13,6 +13,7 @@ from trainer.estimators.data import prepare
 from trainer.inspection.gradient_check import checked_problem
 from trainer.inspection.parameters import (
     check_classes,
+    check_labels,
     check_neuron,
     fitted_parameters,
     named,
@@ -114,6 +115,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         check_neuron("explain", neuron)
         check_is_fitted(neuron)
         check_classes(neuron)
+        check_labels(neuron)
         data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
         if data.targets is None:
             raise ValueError("explain needs X as an array or a frame, got a source of rows")

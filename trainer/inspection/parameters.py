@@ -48,6 +48,15 @@ def check_neuron(what: str, neuron: Any) -> None:
         )
 
 
+def check_labels(neuron: LogisticNeuron) -> None:
+    """Raise for a neuron whose cost is not that of the lesson."""
+    if neuron.noise_rates_ is not None:
+        raise ValueError(
+            "the neuron must be fitted without noise_rates, as its chain rule has one factor more, "
+            f"got {neuron.noise_rates_.tolist()}"
+        )
+
+
 def check_classes(neuron: LogisticNeuron) -> None:
     """Raise for a bank of neurons, one a class."""
     if len(neuron.classes_) != 2:
