@@ -42,6 +42,7 @@ _LAZY = {
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
+    "suspect_labels": "estimators.suspects",
     "trace": "inspection",
 }
 

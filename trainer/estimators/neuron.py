@@ -149,7 +149,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         The rates used.
     noise_rates_std_err_ : ndarray of shape (n_classes,) or None
         Standard errors of rates that were learned, from the sandwich. They hold where the
-        model fits. NaN for more than two classes and above 1000 parameters.
+        model fits, and know nothing of the penalty, which draws the rates towards 0. NaN for
+        more than two classes and above 1000 parameters.
     n_iter_ : int
         Iterations done, over all runs; a later run's start counts as one.
     loss_curve_ : ndarray of shape (n_iter_ + 1,)

@@ -9,6 +9,7 @@ import warnings
 from numbers import Integral
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,7 @@ class LogisticNeuronCV(LogisticNeuron):
     (True, (5, 20))
     """
 
+    _fold_key: int
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{
             name: LogisticNeuron._parameter_constraints[name]
@@ -250,12 +252,8 @@ class LogisticNeuronCV(LogisticNeuron):
             return _Folds(None, numbers.astype(dtype), n_folds, data.dtype)
         soft = is_soft(y)
         labels = data.targets.values if soft else np.asarray(y).ravel()
-        splits = [
-            (_positions(rows, n_rows), _positions(held_out, n_rows))
-            for rows, held_out in check_cv(self.cv, labels, classifier=not soft).split(
-                data.X, labels
-            )
-        ]
+        splits = splits_of(self.cv, data.X, labels, soft)
+        self._fold_key = fold_key(splits)
         if not splits:
             raise ValueError(f"cv must give at least one split, got none from {self.cv!r}")
         targets, weight = data.targets.values.reshape(n_rows, -1), data.targets.weight
@@ -325,6 +323,23 @@ class LogisticNeuronCV(LogisticNeuron):
                 stacklevel=4,
             )
         return scores
+
+
+def splits_of(cv: Any, X: Any, labels: Array, is_soft: bool) -> list[tuple[Array, Array]]:
+    """Positions of the rows (training, held out) of each fold."""
+    n_rows = len(labels)
+    return [
+        (_positions(rows, n_rows), _positions(held_out, n_rows))
+        for rows, held_out in check_cv(cv, labels, classifier=not is_soft).split(X, labels)
+    ]
+
+
+def fold_key(splits: list[tuple[Array, Array]]) -> int:
+    """A checksum of the rows held out, which tells other folds from the same again."""
+    key = 0
+    for _, held_out in splits:
+        key = crc32(held_out.astype(np.int64).tobytes(), key)
+    return key
 
 
 class _Folds(NamedTuple):
