@@ -437,11 +437,11 @@ def to_the_end(neuron: Any, X: Any, y: Any, start: Any, row: int) -> str:
         "at 0": [f"{start.iloc[row][name].item():.4g}" for name in names],
         "trained": [f"{end.iloc[0][name].item():.4g}" for name in names],
     }
-    right, alpha = np.mean(neuron.predict(X) == y), getattr(neuron, "alpha_", neuron.alpha)
+    right = np.mean(neuron.predict(X) == y)
     return page(
         "By default the trainer takes better steps than gradient descent: it also uses how the "
         "slope changes, the second derivative. The gradient is the one above, plus α·w. That "
-        f"comes from a penalty, α/2 times the sum of all w², with α = {alpha:g}; it keeps "
+        f"comes from a penalty, α/2 times the sum of all w², with α = {neuron.alpha_:g}; it keeps "
         "the weights from growing without end.",
         columns(rows, 11),
         f"It stopped after {neuron.n_iter_} iterations: {neuron.termination_.message}.",

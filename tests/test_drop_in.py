@@ -312,7 +312,7 @@ def test_copies_and_parameters_in_a_pipeline(cancer):
     before = pipe.predict_proba(X_test)
     copy = clone(pipe).set_params(logisticneuron__alpha=0.1, logisticneuron__optimizer="newton")
     assert not hasattr(copy[-1], "coef_")
-    assert pipe.get_params()["logisticneuron__alpha"] == 1e-4
+    assert pipe.get_params()["logisticneuron__alpha"] == "auto"
     assert np.abs(copy.fit(X, y).predict_proba(X_test) - before).max() > 0.01
     np.testing.assert_array_equal(pipe.predict_proba(X_test), before)
 

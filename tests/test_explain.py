@@ -108,9 +108,9 @@ def test_the_foot_is_the_gradient_of_the_objective(options, weighted):
     theta = np.append(neuron.coef_, neuron.intercept_)
     J, gradient = objective_over(neuron, FRAME, Y, weight).value_and_gradient(theta[:, np.newaxis])
     foot, parts = table.iloc[-1], table.iloc[: len(Y)]
-    assert foot.name == ("mean" if neuron.alpha == 0 else "sum")
+    assert foot.name == ("mean" if neuron.alpha_ == 0 else "sum")
     assert table["dl/dw"].columns.tolist() == FRAME.columns.tolist()
-    size = np.abs(parts["dl/dw"]).mean().to_numpy() + neuron.alpha * np.abs(theta[:-1])
+    size = np.abs(parts["dl/dw"]).mean().to_numpy() + neuron.alpha_ * np.abs(theta[:-1])
     assert (np.abs(foot["dl/dw"] - gradient[:-1, 0]) <= 20 * EPS * size).all()
     assert foot["l"].item() == pytest.approx(J[0], rel=1e-14)
     if neuron.fit_intercept:

@@ -27,7 +27,7 @@ def problem(n=200, d=3, seed=0):
 def by_loops(neuron, X, y, weight, of_class=(1, 1)):
     """The sandwich row by row, each row's gradient with its share of the penalty."""
     theta = np.append(neuron.coef_[0], neuron.intercept_)
-    penalty = np.append(np.full(len(theta) - 1, neuron.alpha), 0)
+    penalty = np.append(np.full(len(theta) - 1, neuron.alpha_), 0)
     size = len(theta) if neuron.fit_intercept else len(theta) - 1
     A, B = np.zeros((2, size, size))
     n = 0
@@ -86,7 +86,9 @@ def test_class_weights_and_soft_labels_are_the_sum_over_rows_too(alpha, soft):
 
 def test_class_weights_do_not_count_rows():
     X, y = problem()
-    plain, doubled = (LogisticNeuron(class_weight=c).fit(X, y) for c in (None, {0: 2, 1: 2}))
+    plain, doubled = (
+        LogisticNeuron(alpha=0.01, class_weight=c).fit(X, y) for c in (None, {0: 2, 1: 2})
+    )
     pd.testing.assert_frame_equal(doubled.summary(X, y), plain.summary(X, y), rtol=1e-6)
     counts = np.random.default_rng(2).integers(0, 4, len(y))
     balanced = LogisticNeuron(class_weight="balanced").fit(X, y, counts)

@@ -51,7 +51,7 @@ def test_the_trace_is_the_run(optimizer):
     assert not theta[0].any()
     np.testing.assert_array_equal(theta[-1], [*neuron.coef_[0], *neuron.intercept_])
     for k in (0, 3, len(theta) - 1):
-        assert table["J"][k] == pytest.approx(J(theta[k], 1e-4), rel=1e-12)
+        assert table["J"][k] == pytest.approx(J(theta[k], neuron.alpha_), rel=1e-12)
 
 
 def test_the_trace_steps_down_the_gradient_by_hand():

@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from trainer import DivergenceError, LogisticNeuron
+from trainer import DivergenceError, LogisticNeuron, Objective
 from trainer.optimizers import OPTIMIZERS
 
 
@@ -60,7 +60,7 @@ def test_minimum_is_an_independent_solvers(cancer, fitted):
 
     def J(theta):
         return np.mean((y - 1 / (1 + np.exp(-X @ theta[:-1] - theta[-1]))) ** 2) + (
-            1e-4 / 2 * theta[:-1] @ theta[:-1]
+            fitted.alpha_ / 2 * theta[:-1] @ theta[:-1]
         )
 
     theta = np.append(fitted.coef_, fitted.intercept_)
@@ -68,6 +68,34 @@ def test_minimum_is_an_independent_solvers(cancer, fitted):
     found = minimize(J, theta, method="BFGS", options={"gtol": 1e-7}, jac="3-point")
     np.testing.assert_allclose(theta, found.x, atol=1e-3)
     assert found.fun == pytest.approx(J(theta), rel=1e-9)
+
+
+def test_the_default_penalty_is_as_strong_as_logistic_regressions(cancer):
+    """Both losses' first Newton step from 0 is the same, (X̃ᵀX̃/4 + I)⁻¹ X̃ᵀ(y - 1/2) for C = 1."""
+    X, y = cancer
+    alpha = LogisticNeuron().fit(X, y).alpha_
+    start = np.zeros((31, 1))
+    objective = Objective.from_arrays(X, y.astype(float), alpha=alpha)
+    _, gradient, hessian = objective.value_gradient_hessian(start)
+    X1 = np.column_stack([X, np.ones(len(X))])
+    theirs = np.linalg.solve(X1.T @ X1 / 4 + np.diag([1.0] * 30 + [0]), X1.T @ (y - 0.5))
+    np.testing.assert_allclose(np.linalg.solve(hessian[..., 0], -gradient[:, 0]), theirs)
+
+
+def test_the_default_penalty_counts_weights_as_rows(cancer):
+    X, y = cancer
+    counts = np.random.default_rng(0).integers(0, 3, len(y))
+    weighted = LogisticNeuron(tol=1e-9).fit(X, y, counts)
+    repeated = LogisticNeuron(tol=1e-9).fit(X.repeat(counts, axis=0), y.repeat(counts))
+    assert weighted.alpha_ == repeated.alpha_ == 1 / (2 * counts.sum())
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-5)
+    by_class = LogisticNeuron(tol=1e-9, class_weight={0: 2, 1: 0.5}).fit(X, y)
+    by_row = LogisticNeuron(tol=1e-9).fit(X, y, np.where(y == 1, 0.5, 2.0))
+    assert by_class.alpha_ == by_row.alpha_
+    np.testing.assert_allclose(by_class.coef_, by_row.coef_, rtol=1e-9)
+    assert LogisticNeuron(alpha=0.3).fit(X, y).alpha_ == 0.3
+    stopped = LogisticNeuron(early_stopping=True, random_state=0).fit(X, y)
+    assert 1 / (2 * stopped.alpha_) == pytest.approx(0.9 * len(y), abs=2)  # a tenth is held out
 
 
 def test_attributes_have_scikit_learns_shapes(cancer, fitted):
@@ -191,6 +219,7 @@ def test_divergence_is_an_error_that_names_the_learning_rate(cancer):
     [
         ({"optimizer": "sgd"}, "optimizer"),
         ({"alpha": -1}, "alpha"),
+        ({"alpha": "strong"}, "alpha"),
         ({"alpha": np.nan}, "alpha"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": "fast"}, "learning_rate"),

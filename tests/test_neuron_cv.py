@@ -95,6 +95,27 @@ def test_any_scorer_decides(scoring):
     np.testing.assert_allclose(model.scores_, scores, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_log_loss_is_reported_beside_the_score(n_classes):
+    X, y = make_classification(
+        300, 8, n_informative=4, flip_y=0.2, n_classes=n_classes, random_state=0
+    )
+    weight = np.random.default_rng(0).uniform(0.5, 3, len(y))
+    model = LogisticNeuronCV(alphas=[1e-3, 1e-2, 1e-1], tol=1e-9).fit(X, y, weight)
+    scores, _ = one_by_one(model, X, y, weight, scoring="neg_log_loss")
+    results = model.cv_results_
+    np.testing.assert_allclose(results["mean_test_neg_log_loss"], scores.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(results["std_test_neg_log_loss"], scores.std(axis=0), atol=1e-6)
+
+
+def test_the_grid_lies_around_the_default_penalty():
+    X, y = make_classification(80, 3, n_redundant=0, random_state=0)
+    model = LogisticNeuronCV(alphas=7, tol=1e-4).fit(X, y)
+    np.testing.assert_allclose(model.alphas_ * 2 * 80, 10.0 ** np.arange(-3, 4))
+    twice = LogisticNeuronCV(alphas=7, tol=1e-4).fit(X, y, np.full(80, 2.0))
+    np.testing.assert_allclose(twice.alphas_, model.alphas_ / 2)
+
+
 def test_more_than_two_classes():
     X, y = load_iris(return_X_y=True)
     model = LogisticNeuronCV(alphas=[1e-3, 1e-2, 1e-1], tol=1e-8).fit(X, y)
@@ -149,6 +170,20 @@ def test_soft_labels_are_scored_by_their_squared_error():
     neuron.fit(X[rows], np.column_stack([1 - p, p])[rows])
     error = np.mean((neuron.predict_proba(X[held_out])[:, 1] - p[held_out]) ** 2)
     assert model.scores_[0, 0] == pytest.approx(-error, abs=1e-9)
+
+
+def test_soft_labels_of_several_classes_are_scored_before_class_weights():
+    X, y = load_iris(return_X_y=True)
+    P = 0.1 + 0.7 * np.eye(3)[y]
+    model = LogisticNeuronCV(alphas=[1e-2], cv=KFold(4, shuffle=True, random_state=0))
+    model.set_params(class_weight={0: 1, 1: 2, 2: 5}, tol=1e-9).fit(X, P)
+    rows, held_out = next(model.cv.split(X))
+    neuron = LogisticNeuron(alpha=1e-2, class_weight=model.class_weight, tol=1e-9)
+    p = neuron.fit(X[rows], P[rows]).predict_proba(X[held_out])
+    error = ((P[held_out] - p) ** 2).sum(axis=1).mean()
+    assert model.scores_[0, 0] == pytest.approx(-error, abs=1e-7)
+    with pytest.raises(ValueError, match="for soft labels, got 'accuracy'"):
+        model.set_params(scoring="accuracy").fit(X, P)
 
 
 def test_of_equal_scores_the_largest_penalty_wins(cancer):

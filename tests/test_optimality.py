@@ -57,7 +57,9 @@ def test_a_minimum_is_certified_without_a_warning(cancer, solver):
     assert end.mean_sigmoid_derivative == pytest.approx(v.mean(), rel=1e-10)
     assert end.at_minimum is True
     theta = np.append(neuron.coef_, neuron.intercept_)
-    assert end.smallest_curvature == pytest.approx(lowest_curvature(X, y, theta, 1e-4), rel=1e-6)
+    assert end.smallest_curvature == pytest.approx(
+        lowest_curvature(X, y, theta, neuron.alpha_), rel=1e-6
+    )
     assert end.n_passes > end.n_iter
     assert end.seconds > 0
 
@@ -233,7 +235,7 @@ def test_flat_directions_hide_no_error(solver, alpha):
 def test_a_cost_that_can_still_fall_is_not_a_minimum(cancer):
     X, y = cancer
     objective = Objective(ArrayRows(X, y.astype(float)), 1e-4)
-    best = LogisticNeuron(tol=1e-10, n_starts=1).fit(X, y)
+    best = LogisticNeuron(alpha=1e-4, tol=1e-10, n_starts=1).fit(X, y)
     theta = np.append(best.coef_, best.intercept_)[:, np.newaxis]
     J = objective.value(theta)[0]
     assert check_optimality(objective, theta, 1e-6).status == "minimum"

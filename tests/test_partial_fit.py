@@ -108,13 +108,24 @@ def test_every_call_is_one_update_by_hand(optimizer, by_hand, n_classes):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_calls_with_the_same_rows_are_a_fit(optimizer, batch_size):
     ((X, y),) = chunks(n=1)
-    settings = {"optimizer": optimizer, "batch_size": batch_size, "random_state": 3}
+    settings = {"optimizer": optimizer, "batch_size": batch_size, "alpha": ALPHA, "random_state": 3}
     whole = LogisticNeuron(**settings, max_iter=6, tol=0).fit(X, y)
     parts = LogisticNeuron(**settings)
     for _ in range(6):
         parts.partial_fit(X, y, classes=[0, 1])
     np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-9)
     np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-9)
+
+
+def test_the_default_penalty_counts_all_rows_so_far():
+    streamed, total = LogisticNeuron(optimizer="adam"), 0.0
+    for X, y in chunks():
+        weight = np.random.default_rng(len(y)).random(len(y))
+        streamed.partial_fit(X, y, classes=[0, 1], sample_weight=weight)
+        total += weight.sum()
+        assert streamed.alpha_ == pytest.approx(1 / (2 * total), rel=1e-12)
+    fitted = LogisticNeuron(optimizer="adam", max_iter=3, tol=1.0).fit(X, y).partial_fit(X, y)
+    assert fitted.alpha_ == pytest.approx(1 / (4 * len(y)))
 
 
 def test_class_weights_and_soft_labels_come_in_parts_too():

@@ -101,7 +101,7 @@ def test_a_cross_validated_neuron_comes_back_and_can_be_trained_again(cv, tmp_pa
     save_model(model, tmp_path / "model.skops")
     again = load_model(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert again[-1].alpha == model[-1].alpha_
+    assert again[-1].alpha_ == model[-1].alpha_
     pd.testing.assert_frame_equal(
         pd.DataFrame(again[-1].cv_results_), pd.DataFrame(model[-1].cv_results_)
     )

@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_fit_with_the_best_so_far(after):
     assert not neuron.termination_.converged
     assert neuron.n_iter_ == after
     theta = np.append(neuron.coef_, neuron.intercept_)
-    cost = J(theta, 1e-4, X_CANCER, Y_CANCER)
+    cost = J(theta, neuron.alpha_, X_CANCER, Y_CANCER)
     assert neuron.termination_.cost == pytest.approx(cost, rel=1e-12)
     assert cost < 0.25
 

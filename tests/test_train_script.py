@@ -420,7 +420,7 @@ def test_help_explains_each_option_with_its_default(capsys):
     for option in options.split():
         assert f" {option} " in text
     assert text.count("(default: ") == 14
-    for default in ("breast_cancer", "auto", "1000", "0.0001", "1e-06", "0.2", "runs"):
+    for default in ("breast_cancer", "auto", "1000", "1e-06", "0.2", "runs"):
         assert f"(default: {default})" in text
 
 

@@ -44,6 +44,7 @@ _LAZY = {
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
     "to_onnx": "persistence.export",
+    "suspect_labels": "estimators.suspects",
     "trace": "inspection",
 }
 

@@ -13,9 +13,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from trainer.core.loss import SQUARED_ERROR, Loss
+from trainer.core.loss import SQUARED_ERROR, Loss, SignedSquaredError
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
+from trainer.estimators.noise import link
 from trainer.estimators.targets import Targets, from_labels, from_probabilities, is_soft
 
 Array = npt.NDArray[Any]
@@ -40,6 +41,8 @@ class Data(NamedTuple):
     X, targets, weight : array, Targets, array or None
         The same in arrays: features, targets, and `sample_weight` without class weights; None
         if the rows come from a source.
+    noise_rates : array of shape (n_classes,) or None
+        Rates at which the labels are wrong, where `loss` takes account of them.
     """
 
     rows: Rows
@@ -49,15 +52,48 @@ class Data(NamedTuple):
     X: Any = None
     targets: Targets | None = None
     weight: Array | None = None
+    noise_rates: Array | None = None
 
     @property
     def n_neurons(self) -> int:
         """One for two classes, else one a class."""
         return 1 if len(self.classes) == 2 else len(self.classes)
 
+    @property
+    def weight_sum(self) -> float:
+        """Total weight of the rows, class weights included."""
+        return float(self.rows.weight_sum[0])
+
     def objective(self, alpha: Any, fit_intercept: bool) -> Objective:
         """J over these rows."""
         return Objective(self.rows, alpha, fit_intercept, self.loss)
+
+    def with_noise(self, rates: Array | None) -> "Data":
+        """The same rows, with the loss of labels that are wrong at these rates."""
+        if rates is None or not rates.any():
+            return self
+        loss, matrix = link(rates)
+        return self._replace(rows=self.recorded(matrix), loss=loss, noise_rates=rates)
+
+    def recorded(self, matrix: Array | None = None) -> Rows:
+        """The rows with targets as they were recorded, or these times a matrix."""
+        if self.targets is not None:
+            values = self.targets.values
+            if matrix is not None:
+                values = np.asfortranarray(values @ matrix, dtype=self.dtype)
+            return ArrayRows(*promoted(self.X, values, self.targets.weight))
+        rows, is_signed = self.rows, isinstance(self.loss, SignedSquaredError)
+        assert isinstance(rows, BlockRows)
+
+        def blocks() -> Iterator[tuple[Any, Array, Array | None]]:
+            for X, values, weight in rows.blocks():
+                if is_signed:
+                    values = (1 - values) / 2
+                if matrix is not None:
+                    values = (values @ matrix).astype(self.dtype)
+                yield X, values, weight
+
+        return BlockRows(**{**vars(rows), "blocks": blocks})
 
     def part(self, mask: Array) -> "Data":
         """Some of the rows; for arrays only."""
@@ -99,6 +135,8 @@ def prepare(
     class_weight : dict, "balanced" or None
         Class weights in place of the estimator's.
 
+    The rates of noise that a fitted neuron has used count, where `classes` is given.
+
     Returns
     -------
     Data
@@ -106,7 +144,8 @@ def prepare(
     if class_weight == "estimator":
         class_weight = neuron.class_weight
     if is_source(X):
-        return _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
+        data = _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
+        return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
     if is_soft(y):
         X = validate_data(neuron, X, reset=reset, **KINDS)
         check_consistent_length(X, y)
@@ -121,7 +160,8 @@ def prepare(
     X = canonical(X)
     encode = from_probabilities if is_soft(y) else from_labels
     targets = encode(y, weight, class_weight, X.dtype, classes)
-    return in_arrays(X, targets, weight, X.dtype)
+    data = in_arrays(X, targets, weight, X.dtype)
+    return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
 
 
 def canonical(X: Any) -> Any:

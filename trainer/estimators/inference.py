@@ -137,7 +137,7 @@ def _at_the_end(
     """
     check_is_fitted(neuron)
     data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
-    objective = scores = data.objective(neuron.alpha, neuron.fit_intercept)
+    objective = scores = data.objective(neuron.alpha_, neuron.fit_intercept)
     theta = pack(neuron)
     if data.targets is None:
         if neuron.class_weight is not None:
@@ -150,7 +150,7 @@ def _at_the_end(
         squared = data.targets.weight**2 / np.where(counts > 0, counts, 1)
         scores = in_arrays(
             data.X, data.targets._replace(weight=squared), None, data.dtype
-        ).objective(neuron.alpha, neuron.fit_intercept)
+        ).objective(neuron.alpha_, neuron.fit_intercept)
     return objective, scores, float(counts.sum(dtype=np.float64)), theta
 
 

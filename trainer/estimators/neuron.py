@@ -24,6 +24,7 @@ from trainer.core.training import History, Result, TrainingInterrupted, train
 from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.holdout import held_out
+from trainer.estimators.noise import MAX_STD_ERR, checked_rates, learn_rates
 from trainer.estimators.parameters import initial_theta, pack, unpack
 from trainer.estimators.prediction import PredictionMixin
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
@@ -76,8 +77,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
-    alpha : float, default=1e-4
-        L2 penalty on the weights, not on the bias; >= 0.
+    alpha : "auto" or float, default="auto"
+        L2 penalty on the weights, not on the bias; >= 0. "auto" is 1 / (2 · total weight of the
+        rows), class weights included: 1/(2n) without weights. It is as strong as
+        LogisticRegression's ``C=1``, as this loss has half of log loss's curvature at z = 0.
+        With a weaker penalty more probabilities come close to 0 and 1, which costs little in
+        the Brier score and much in log loss where they are wrong: raise alpha, or choose it
+        with ``LogisticNeuronCV(scoring="neg_log_loss")``, if the log loss counts.
     learning_rate : "auto" or float, default="auto"
         Step length of an update rule; "auto" takes it from the data: for gradient
         descent on full batches it is 1/L, with which J never rises.
@@ -111,6 +117,19 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
         the lowest J wins. No other start is tried where the minimum leaves few rows on the
         wrong side. For solvers only.
+    noise_rates : array-like of shape (n_classes,), dict, "symmetric", "learn" or None, \
+            default=None
+        Rates at which the labels of `y` are wrong: for each class, in the order of `classes_`
+        or in a dict by label, the share of its rows that are recorded as another class. Of more
+        than two classes, any of the others is recorded alike. The neuron then gives the
+        probability of the true label. J is the mean squared error (y - q)² of the probability
+        of the recorded label, ``q = rho_0 + (1 - rho_0 - rho_1) σ``, with the penalty.
+
+        Known rates, even half of the true ones, pay; rates that are too high can do harm: rather
+        give too low ones. "symmetric" learns one rate for all classes. "learn" learns both of
+        two classes, each below 1/2. It comes near to the true rates from about 10 000 rows, where
+        the model fits; with fewer rows or a wrong model it does harm, as noise cannot be told
+        from misfit. Rates that are learned are found first; then the neuron is trained with them.
     random_state : int, RandomState instance or None, default=None
         Draws the rows held out, the order of mini-batches, samples and random starts.
     verbose : int, default=0
@@ -124,6 +143,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Bias b.
     classes_ : ndarray of shape (n_classes,)
         The labels.
+    alpha_ : float
+        The penalty used.
+    noise_rates_ : ndarray of shape (n_classes,) or None
+        The rates used.
+    noise_rates_std_err_ : ndarray of shape (n_classes,) or None
+        Standard errors of rates that were learned, from the sandwich. They hold where the
+        model fits, and know nothing of the penalty, which draws the rates towards 0. NaN for
+        more than two classes and above 1000 parameters.
     n_iter_ : int
         Iterations done, over all runs; a later run's start counts as one.
     loss_curve_ : ndarray of shape (n_iter_ + 1,)
@@ -167,12 +194,15 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     classes_: Array
     loss_curve_: Array
+    noise_rates_: Array | None
+    noise_rates_std_err_: Array | None
     _keeps_parameters = False  # `trainer.trace` sets it on its copy
+    _weight_seen = 0.0  # by `partial_fit`; a file of a model need not hold it
     _rule_state: tuple[UpdateRule, RuleState] | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "optimizer": [StrOptions({"auto", *OPTIMIZERS}), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -182,6 +212,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "noise_rates": ["array-like", dict, StrOptions({"symmetric", "learn"}), None],
         "init": ["array-like", HasMethods("decision_function"), None],
         "n_starts": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -193,7 +224,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self,
         *,
         optimizer: str | Optimizer = "auto",
-        alpha: float = 1e-4,
+        alpha: float | str = "auto",
         learning_rate: float | str = "auto",
         batch_size: int | None = None,
         max_iter: int = 1000,
@@ -206,6 +237,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         init: Any = None,
         n_starts: int = 4,
         warm_start: bool = False,
+        noise_rates: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -223,6 +255,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self.init = init
         self.n_starts = n_starts
         self.warm_start = warm_start
+        self.noise_rates = noise_rates
         self.random_state = random_state
         self.verbose = verbose
 
@@ -273,6 +306,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If training stopped before it converged.
+        UserWarning
+            If rates of noise were learned that are too uncertain to be believed.
         """
         started = perf_counter()
         with unchanged_on_error(self), np.errstate(all="ignore"):
@@ -281,11 +316,18 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             data = prepare(self, X, y, sample_weight, reset=True)
             self.classes_ = data.classes
             theta = self._initial_theta(data)
-            validation = None
-            if X_val is not None or y_val is not None:
+            has_validation = X_val is not None or y_val is not None
+            held_out = None
+            if self.early_stopping and not has_validation:
+                data, held_out = self._split(data, seed)
+            self._set_penalty(data.weight_sum)
+            self._set_noise(data, seed)
+            data, validation = data.with_noise(self.noise_rates_), None
+            if has_validation:
                 validation = self._validation_objective(X_val, y_val)
-            elif self.early_stopping:
-                data, validation = self._split(data, seed)
+            elif held_out is not None:
+                held_out = held_out.with_noise(self.noise_rates_)
+                validation = held_out.objective(0.0, self.fit_intercept)
             is_rule = optimizer is not None and optimizer.is_update_rule
             n_starts = 1 if is_rule else self.n_starts
             n_runs = 1 if n_starts == 1 else 2
@@ -293,7 +335,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
             try:
                 result = solve(
-                    data.objective(self.alpha, self.fit_intercept),
+                    data.objective(self.alpha_, self.fit_intercept),
                     optimizer,
                     theta,
                     n_starts=n_starts,
@@ -323,6 +365,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         `learning_rate` is set; after `fit` the first call goes on from its parameters with a
         fresh memory and history. For update rules only, as a solver needs all rows at once.
 
+        ``alpha="auto"`` counts all rows so far, those of an earlier `fit` included: a stream
+        ends with the penalty of one fit on all of its rows. Set `alpha` to a number if the same
+        rows come more than once.
+
         Parameters
         ----------
         X, y, sample_weight : array-like
@@ -350,9 +396,16 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             if is_first := not hasattr(self, "coef_"):
                 self.__dict__.pop("classes_", None)
             _check_partial_fit_first_call(self, classes)
+            if isinstance(self.noise_rates, str):
+                raise ValueError(
+                    "noise_rates must be numbers for partial_fit, which never sees all rows, got "
+                    f"{self.noise_rates!r}"
+                )
+            self.noise_rates_, self.noise_rates_std_err_ = self._given_rates(self.classes_), None
             data = prepare(self, X, y, sample_weight, classes=self.classes_, reset=is_first)
             rule: Any = self._make_optimizer(self._draw_seed())
-            objective = data.objective(self.alpha, self.fit_intercept)
+            self._set_penalty(data.weight_sum + (0.0 if is_first else self._weight_seen))
+            objective = data.objective(self.alpha_, self.fit_intercept)
             theta = self._initial_theta(data, go_on=not is_first)
             state = None
             if (kept := getattr(self, "_rule_state", None)) and type(kept[0]) is type(rule):
@@ -388,6 +441,37 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             "cost": self.loss_curve_,
             "gradient_max": np.array(gradients),
         }
+
+    def _set_penalty(self, weight_seen: float) -> None:
+        self._weight_seen = weight_seen
+        self.alpha_ = 1 / (2 * weight_seen) if self.alpha == "auto" else float(self.alpha)
+
+    def _set_noise(self, data: Data, seed: int) -> None:
+        """Set the rates of wrong labels: as given, or learned from the rows."""
+        self.noise_rates_, self.noise_rates_std_err_ = self._given_rates(data.classes), None
+        if isinstance(self.noise_rates, str):
+            alpha = 1 / (2 * data.weight_sum) if isinstance(self.alpha, str) else self.alpha
+            self.noise_rates_, self.noise_rates_std_err_ = learn_rates(
+                data.recorded(),
+                self.noise_rates,
+                len(data.classes),
+                alpha,
+                self.fit_intercept,
+                n_starts=self.n_starts,
+                seed=seed,
+                max_iter=self.max_iter,
+                tol=self.tol,
+            )
+
+    def _given_rates(self, classes: Array) -> Array | None:
+        """The rates that were given as numbers, checked."""
+        given = self.noise_rates
+        if given is not None and self.class_weight is not None:
+            raise ValueError(
+                "class_weight must be None with noise_rates, as it would weigh rows by labels that "
+                f"may be wrong, got {self.class_weight!r}; weigh rows with sample_weight"
+            )
+        return None if given is None or isinstance(given, str) else checked_rates(given, classes)
 
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):
@@ -435,16 +519,15 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             raise ValueError(f"X_val, y_val: {error}") from error
         return data.objective(0.0, self.fit_intercept)
 
-    def _split(self, data: Data, seed: int) -> tuple[Data, Objective]:
-        """The rows to train on, and J over those held out for early stopping."""
+    def _split(self, data: Data, seed: int) -> tuple[Data, Data]:
+        """The rows to train on, and those held out for early stopping."""
         if data.targets is None:
             raise ValueError(
                 "early_stopping needs X_val and y_val where X is a source of rows; give them"
             )
         targets = data.targets
         mask = held_out(data.X, targets.strata, targets.weight, self.validation_fraction, seed)
-        validation = data.part(mask).objective(0.0, self.fit_intercept)
-        return data.part(~mask), validation
+        return data.part(~mask), data.part(mask)
 
     def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
         """What to do after every iteration: print, and call the callbacks."""
@@ -502,7 +585,21 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             setattr(self, name, value)
 
     def _report(self) -> None:
-        """The one warning, or the error, for training that did not end well."""
+        """Warnings, or the error, for training that did not end well."""
+        rates, errors = self.noise_rates_, self.noise_rates_std_err_
+        if (
+            rates is not None
+            and errors is not None
+            and len(errors) == 2
+            and not (errors <= MAX_STD_ERR).all()
+        ):
+            warnings.warn(
+                f"noise_rates={self.noise_rates!r} learned {rates.round(3).tolist()} "
+                f"with standard errors {errors.round(3).tolist()}, too uncertain to be believed "
+                f"(above {MAX_STD_ERR}, or unknown); give rates that are known, or none",
+                UserWarning,
+                stacklevel=4,
+            )
         termination = self.termination_
         if termination.reason == "diverged":
             raise DivergenceError(

@@ -13,6 +13,7 @@ from trainer.estimators.data import prepare
 from trainer.inspection.gradient_check import checked_problem
 from trainer.inspection.parameters import (
     check_classes,
+    check_labels,
     check_neuron,
     fitted_parameters,
     named,
@@ -114,6 +115,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         check_neuron("explain", neuron)
         check_is_fitted(neuron)
         check_classes(neuron)
+        check_labels(neuron)
         data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
         if data.targets is None:
             raise ValueError("explain needs X as an array or a frame, got a source of rows")
@@ -123,8 +125,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         weight = np.ones(len(target)) if targets.weight is None else targets.weight
         weight = np.asarray(weight, dtype=np.float64)
         theta, features = fitted_parameters(neuron), parameter_names(neuron)[:-1]
-        w, b, fit_intercept = theta[:-1], theta[-1], neuron.fit_intercept
-        alpha = getattr(neuron, "alpha_", neuron.alpha)
+        w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha_, neuron.fit_intercept
 
     z = x @ w + b
     sigma, one_minus_sigma = sigmoid(z), sigmoid(-z)  # 1 - σ by subtraction would lose a tail

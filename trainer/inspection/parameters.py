@@ -30,7 +30,7 @@ def parameter_names(neuron: LogisticNeuron) -> list[str]:
 def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
     """The fitted neuron's J over these rows."""
     data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
-    return data.objective(neuron.alpha, neuron.fit_intercept)
+    return data.objective(neuron.alpha_, neuron.fit_intercept)
 
 
 def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:
@@ -45,6 +45,15 @@ def check_neuron(what: str, neuron: Any) -> None:
         raise ValueError(
             f"{what} needs a LogisticNeuron, got {type(neuron).__name__}; of a pipeline give its "
             "last step, and X as the steps before transform it"
+        )
+
+
+def check_labels(neuron: LogisticNeuron) -> None:
+    """Raise for a neuron whose cost is not that of the lesson."""
+    if neuron.noise_rates_ is not None:
+        raise ValueError(
+            "the neuron must be fitted without noise_rates, as its chain rule has one factor more, "
+            f"got {neuron.noise_rates_.tolist()}"
         )
 
 

@@ -18,6 +18,7 @@ from trainer.inspection.evaluation import BrierDecomposition, brier_decompositio
 from trainer.inspection.page import encoded, self_contained_page
 from trainer.inspection.parameters import (
     check_classes,
+    check_labels,
     check_neuron,
     fitted_parameters,
     in_banks,
@@ -151,6 +152,7 @@ class Replay:
         check_neuron("a replay", neuron)
         check_is_fitted(neuron)
         check_classes(neuron)
+        check_labels(neuron)
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together, got only one of them")
         n_features = neuron.n_features_in_
@@ -212,7 +214,7 @@ class Replay:
             n_samples=len(targets.values),
             n_iter=len(table),
             parameters=_pair(theta) if parameters is None else (parameters[0], parameters[1]),
-            alpha=float(neuron.alpha),
+            alpha=float(neuron.alpha_),
             optimizer=str(neuron.optimizer),
             termination=neuron.termination_,
             figures=figures,

@@ -1,0 +1,134 @@
+"""Which labels are likely to be wrong: those that a model trained without them finds unlikely."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from trainer.estimators.data import is_source
+from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.neuron_cv import LogisticNeuronCV, fold_key, splits_of
+from trainer.estimators.targets import is_soft
+
+Array = npt.NDArray[Any]
+
+
+def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) -> pd.DataFrame:
+    """Rank rows by how unlikely their label is to a model that was trained without them.
+
+    A fitted LogisticNeuronCV, alone or as the last step of a pipeline, has trained such models:
+    those of its folds, at the penalty chosen. Any other classifier is trained on folds here.
+
+    Parameters
+    ----------
+    estimator : classifier with `predict_proba`
+        A LogisticNeuronCV must be fitted, to these rows; of another classifier a clone is
+        fitted where it is not.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds for a classifier other than LogisticNeuronCV; None is 5, stratified by class.
+
+    Returns
+    -------
+    DataFrame
+        A line for each row that a fold holds out, the most suspect first, indexed by rank from
+        1, with the columns:
+
+        - row: position in X, from 0;
+        - label: the label given;
+        - probability: of this label, out of fold;
+        - change: how far that is below the probability by the model trained on all rows: how
+          much the row itself speaks for its label;
+        - predicted: the most probable label, out of fold.
+
+    Raises
+    ------
+    ValueError
+        If the folds of a LogisticNeuronCV cannot be made again from X and y.
+
+    Notes
+    -----
+    A low rank is a reason to look at a label, not to change it: rows near the boundary, and
+    rows that the model cannot fit, come up as well.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from trainer import LogisticNeuronCV, suspect_labels
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X = StandardScaler().fit_transform(X)
+    >>> y[[5, 500]] = 1 - y[[5, 500]]
+    >>> table = suspect_labels(LogisticNeuronCV().fit(X, y), X, y)
+    >>> sorted(table["row"][:10].loc[lambda row: row.isin([5, 500])].tolist())
+    [5, 500]
+    """
+    if is_source(X):
+        raise ValueError("suspect_labels needs X as an array or a frame, got a source of rows")
+    if is_soft(y):
+        raise ValueError("y must hold a label for each row, got soft labels of several columns")
+    y = column_or_1d(y)
+    final: Any = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(final, LogisticNeuronCV):
+        check_is_fitted(estimator)
+        if isinstance(estimator, Pipeline) and len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        fitted, without = final, _out_of_fold(final, X, y)
+    else:
+        fitted = estimator
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            fitted = clone(estimator).fit(X, y)
+        without = cross_val_predict(estimator, X, y, cv=cv, method="predict_proba")
+    classes = fitted.classes_
+    if len(unknown := np.setdiff1d(y, classes)):
+        raise ValueError(f"y must hold labels of {classes.tolist()}, got {unknown.tolist()[0]!r}")
+    own = np.arange(len(y)), np.searchsorted(classes, y)
+    probability = without[own]
+    order = np.argsort(probability, kind="stable")
+    order = order[~np.isnan(probability[order])]
+    table = pd.DataFrame(
+        {
+            "row": np.arange(len(y)),
+            "label": y,
+            "probability": probability,
+            "change": fitted.predict_proba(X)[own] - probability,
+            "predicted": classes[without.argmax(axis=1)],
+        }
+    ).iloc[order]
+    table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
+    return table
+
+
+def _out_of_fold(model: LogisticNeuronCV, X: Any, y: Array) -> Array:
+    """Probabilities (n, n_classes) by the models of the folds that hold a row out; their mean."""
+    splits = splits_of(model.cv, X, y, is_soft=False)
+    if fold_key(splits) != model._fold_key:
+        raise ValueError(
+            "X and y must be the rows that the LogisticNeuronCV was fitted to, in the same order, "
+            "and its cv must give the same folds again; give cv a random_state where it shuffles"
+        )
+    best = int(np.flatnonzero(model.alphas_ == model.alpha_)[0])
+    total, count = np.zeros((len(y), len(model.classes_))), np.zeros((len(y), 1))
+    neuron = LogisticNeuron()
+    neuron.classes_, neuron.n_features_in_ = model.classes_, model.n_features_in_
+    if hasattr(model, "feature_names_in_"):
+        neuron.feature_names_in_ = model.feature_names_in_
+    for parameters, (_, held_out) in zip(model.coefs_paths_[:, best], splits, strict=True):
+        neuron._set(coef_=parameters[:, :-1], intercept_=parameters[:, -1])
+        total[held_out] += neuron.predict_proba(_safe_indexing(X, held_out))
+        count[held_out] += 1
+    with np.errstate(invalid="ignore"):
+        mean: Array = total / count
+    return mean
