@@ -197,7 +197,6 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     noise_rates_: Array | None
     noise_rates_std_err_: Array | None
     _keeps_parameters = False  # `trainer.trace` sets it on its copy
-    _weight_seen = 0.0  # by `partial_fit`; a file of a model need not hold it
     _rule_state: tuple[UpdateRule, RuleState] | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -404,7 +403,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             self.noise_rates_, self.noise_rates_std_err_ = self._given_rates(self.classes_), None
             data = prepare(self, X, y, sample_weight, classes=self.classes_, reset=is_first)
             rule: Any = self._make_optimizer(self._draw_seed())
-            self._set_penalty(data.weight_sum + (0.0 if is_first else self._weight_seen))
+            seen = 0.0 if is_first else getattr(self, "_weight_seen", 0.0)  # JSON does not hold it
+            self._set_penalty(data.weight_sum + seen)
             objective = data.objective(self.alpha_, self.fit_intercept)
             theta = self._initial_theta(data, go_on=not is_first)
             state = None
