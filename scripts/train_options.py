@@ -23,7 +23,7 @@ DEFAULTS = {
     "optimizer": "auto",
     "learning_rate": "auto",
     "max_iter": 1000,
-    "alpha": 1e-4,
+    "alpha": "auto",
     "tol": 1e-6,
 }
 # What a number may look like: Python also takes 1_000, and digits of other scripts.
@@ -72,10 +72,20 @@ def number(kind: type, rule: str, holds: Callable[[Any], bool]) -> Callable[[str
     return parse
 
 
+not_negative = number(
+    float, f"a finite number >= 0, and 0 or at least {SMALLEST:g}", lambda v: 0 <= v < math.inf
+)
+
+
 def learning_rate(text: str) -> Any:
     """Type of an option: "auto" or a positive number."""
     rule = f"'auto' or a number > 0, of at least {SMALLEST:g}"
     return text if text == "auto" else number(float, rule, lambda v: 0 < v < math.inf)(text)
+
+
+def penalty(text: str) -> Any:
+    """Type of an option: "auto" or a number that is not negative."""
+    return text if text == "auto" else not_negative(text)
 
 
 def optimizer(text: str) -> str:
@@ -93,8 +103,6 @@ def make_parser(description: str | None) -> Parser:
         prog="train.py", description=description, formatter_class=formatter, allow_abbrev=False
     )
     count = number(int, f"an integer >= 1, of at most {MOST}", lambda v: 1 <= v <= MOST)
-    rule = f"a finite number >= 0, and 0 or at least {SMALLEST:g}"
-    not_negative = number(float, rule, lambda v: 0 <= v < math.inf)
     share = number(float, "a number between 0 and 1", lambda v: 0 < v < 1)
     seed = number(int, "an integer from 0 to 4294967295", lambda v: 0 <= v < 2**32)
 
@@ -122,7 +130,8 @@ def make_parser(description: str | None) -> Parser:
     add(*names, dest="max_iter", type=count, default=default, metavar="N", help=what)
     what = "rows a mini-batch of an update rule (default: all rows)"
     add("--batch-size", type=count, metavar="ROWS", help=what)
-    add("--alpha", type=not_negative, default=DEFAULTS["alpha"], help="L2 penalty on the weights")
+    what = "L2 penalty on the weights, or auto: 1/(2 x rows), LogisticRegression's default strength"
+    add("--alpha", type=penalty, default=DEFAULTS["alpha"], metavar="ALPHA", help=what)
     what = "done when no component of the gradient exceeds this"
     add("--tol", type=not_negative, default=DEFAULTS["tol"], help=what)
     what = "hold out a tenth of the training rows; stop when the cost on them no longer improves"

@@ -85,7 +85,7 @@ def test_help_and_errors_load_nothing_heavy(case, place):
 
 
 def test_names_and_defaults_are_the_neurons():
-    assert tuple(trainer.OPTIMIZERS) == options.OPTIMIZERS
+    assert ("auto", *trainer.OPTIMIZERS) == options.OPTIMIZERS
     usual = trainer.LogisticNeuron().get_params()
     assert {name: usual[name] for name in options.DEFAULTS} == options.DEFAULTS
     parsed = vars(options.make_parser("").parse_args([]))
@@ -284,26 +284,11 @@ def test_names_are_drawn_as_they_are(name, place, capsys):
     assert set(os.listdir("runs/$a$_$b")) == FILES
 
 
-def test_mathematics_of_axes_stays_and_that_of_names_does_not():
-    from matplotlib.figure import Figure
-
-    ax = Figure().subplots()
-    ax.set(yscale="log", ylim=(1e-9, 1), title="$a$ and $b", xlabel="\x1b$x$")
-    ax.plot([1, 2], label="$l$")
-    ax.legend()
-    ax.figure.draw_without_rendering()
-    pictures.show_names_as_they_are(ax.figure)
-    assert [text.get_parse_math() for text in (ax.title, ax.xaxis.label)] == [False, False]
-    assert not ax.legend_.get_texts()[0].get_parse_math()
-    assert ax.xaxis.label.get_text() == "\\x1b$x$"
-    assert all(tick.get_parse_math() for tick in ax.get_yticklabels())
-
-
 def test_a_picture_that_fails_costs_a_line(place, monkeypatch, capsys):
     def fail(*arguments, **more):
         raise ZeroDivisionError("of a picture")
 
-    monkeypatch.setattr(trainer, "plot_calibration", fail)
+    monkeypatch.setattr(trainer.CalibrationDisplay, "from_estimators", fail)
     assert script.main(["table.csv", "--target", "y"]) == 0
     warned = "train.py: warning: calibration.png was not drawn (of a picture)\n"
     assert capsys.readouterr().err == warned

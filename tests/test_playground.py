@@ -564,8 +564,7 @@ def test_a_table_can_be_dropped_and_its_link_holds_it(page):
 
     link = address(driver, "4,0")
     page(link)
-    again = [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")]
-    assert again == found
+    wait_for(lambda: [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")] == found)
     assert js(driver, "return location.hash") == link
 
 

@@ -92,7 +92,6 @@ def test_history_counts_and_times_what_happened(case, callback):
     assert (np.diff(history["seconds"]) >= 0).all()
     end = neuron.termination_
     assert history["seconds"].iloc[-1] <= end.seconds <= elapsed
-    assert end.seconds >= 0.8 * elapsed - 2e-3  # scikit-learn's checks of parameters come before
     n_runs = {"a second start": 2, "samples first": 3}.get(case, 1)
     assert ("run" in history) == (n_runs > 1)
     if n_runs > 1:
@@ -102,6 +101,17 @@ def test_history_counts_and_times_what_happened(case, callback):
     if callback:
         assert watcher.n_seen == neuron.n_iter_ - (n_runs - 1)  # runs' starts are no iterations
     assert end.n_passes > 0
+
+
+@pytest.mark.parametrize("case", ["a second start", "samples first", "early stopping"])
+def test_seconds_are_those_of_the_wall_clock(case):
+    rows, options = CASES[case]()
+    shares = []
+    for _ in range(5):  # another process may delay one of them
+        neuron, started = LogisticNeuron(**options), perf_counter()
+        neuron.fit(*rows)
+        shares.append(neuron.termination_.seconds / (perf_counter() - started))
+    assert 0.8 <= max(shares) <= 1
 
 
 def test_the_second_start_is_appended_to_the_first():
