@@ -10,11 +10,19 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from trainer import LogisticNeuron, LogisticNeuronCV, Objective, explain
 from trainer.estimators.noise import RecordedSquaredError, link, transitions
 
 RATES = (0.1, 0.25)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On a busy machine BLAS's threads wait for each other far longer than small sets take."""
+    with threadpool_limits(1):
+        yield
 
 
 def problem(n=400, rates=RATES, seed=0, d=3):
@@ -70,6 +78,12 @@ def test_derivatives_are_the_complex_steps():
             (loss_at(z + step + 1e-30j).imag - loss_at(z - step + 1e-30j).imag) / 1e-30 / (2 * step)
         )
         np.testing.assert_allclose(curvature, expected, atol=1e-10)
+
+
+def test_single_precision_stays_single():
+    loss, _ = link(np.array(RATES))
+    z, y = np.linspace(-4, 4, 9, dtype="f4")[:, np.newaxis], np.ones((9, 1), dtype="f4")
+    assert {part.dtype for part in loss.evaluate(z, y, 2)} == {np.dtype("f4")}
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.1, 0.25), (0.0, 0.7), (0.45, 0.45)])
