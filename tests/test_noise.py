@@ -1,20 +1,31 @@
 """Rates of wrong labels: the link model's own minimum, and every way of passing rows."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import brier_score_loss, log_loss
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, train_test_split
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
-from trainer import LogisticNeuron, LogisticNeuronCV, Objective, explain
+from trainer import LogisticNeuron, LogisticNeuronCV, Objective, explain, make_preprocessor
 from trainer.estimators.noise import RecordedSquaredError, link, transitions
 
 RATES = (0.1, 0.25)
+SHARED = Path(__file__).parents[2] / "shared" / "datasets"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On a busy machine BLAS's threads wait for each other far longer than small sets take."""
+    with threadpool_limits(1):
+        yield
 
 
 def problem(n=400, rates=RATES, seed=0, d=3):
@@ -70,6 +81,12 @@ def test_derivatives_are_the_complex_steps():
             (loss_at(z + step + 1e-30j).imag - loss_at(z - step + 1e-30j).imag) / 1e-30 / (2 * step)
         )
         np.testing.assert_allclose(curvature, expected, atol=1e-10)
+
+
+def test_single_precision_stays_single():
+    loss, _ = link(np.array(RATES))
+    z, y = np.linspace(-4, 4, 9, dtype="f4")[:, np.newaxis], np.ones((9, 1), dtype="f4")
+    assert {part.dtype for part in loss.evaluate(z, y, 2)} == {np.dtype("f4")}
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.1, 0.25), (0.0, 0.7), (0.45, 0.45)])
@@ -278,6 +295,25 @@ def test_standard_errors_are_what_chance_does(kind):
     by_chance = np.std(found, axis=0, ddof=1)  # itself known to 10 %
     np.testing.assert_allclose(np.mean(errors, axis=0), by_chance, rtol=0.2)
     np.testing.assert_allclose(np.mean(found, axis=0), rates, atol=0.01)
+
+
+def test_both_rates_are_learned_from_a_real_table_of_many_rows():
+    path = SHARED / "adult_train.csv.gz"
+    if not path.exists():
+        pytest.skip("shared/datasets/adult_train.csv.gz is not there")
+    table = pd.read_csv(path, skipinitialspace=True, na_values="?")
+    y = (table.pop("income") == ">50K").to_numpy().astype(int)
+    X, X_test, y, y_test = train_test_split(table, y, test_size=0.3, stratify=y, random_state=0)
+    prepare = make_preprocessor(X)
+    X, X_test = prepare.fit_transform(X), prepare.transform(X_test)
+    wrong = np.random.default_rng(0).random(len(y)) < 0.3
+    for label in (0, 1):
+        recorded = np.where(wrong & (y == label), 1 - y, y)
+        learned = LogisticNeuron(noise_rates="learn", n_starts=1).fit(X, recorded)
+        assert learned.score(X_test, y_test) >= 0.845
+        assert LogisticNeuron(n_starts=1).fit(X, recorded).score(X_test, y_test) < 0.83
+        assert learned.noise_rates_[label] == pytest.approx(0.3, abs=0.04)
+        assert learned.noise_rates_[1 - label] < 0.03
 
 
 def test_one_rate_costs_nothing_on_clean_labels():

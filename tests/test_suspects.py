@@ -11,10 +11,18 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from trainer import LogisticNeuron, LogisticNeuronCV, load_model, save_model, suspect_labels
 
 VASO = pd.read_csv(Path(__file__).parent / "data" / "vaso.csv")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On a busy machine BLAS's threads wait for each other far longer than small sets take."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -96,10 +96,10 @@ def coefficient_table(
     >>> X = StandardScaler().set_output(transform="pandas").fit_transform(X)
     >>> table = coefficient_table(LogisticNeuron().fit(X, y), X, y)
     >>> table.round(2).rename_axis(None)
-                  coef  std_err     z    p  lower  upper
-    mean radius  -3.60     0.39 -9.24  0.0  -4.37  -2.84
-    mean texture -0.85     0.16 -5.24  0.0  -1.16  -0.53
-    intercept     0.74     0.16  4.70  0.0   0.43   1.05
+                  coef  std_err      z    p  lower  upper
+    mean radius  -2.96     0.21 -14.45  0.0  -3.37  -2.56
+    mean texture -0.74     0.13  -5.76  0.0  -0.99  -0.49
+    intercept     0.68     0.13   5.34  0.0   0.43   0.93
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")

@@ -125,11 +125,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         probability of the true label. J is the mean squared error (y - q)² of the probability
         of the recorded label, ``q = rho_0 + (1 - rho_0 - rho_1) σ``, with the penalty.
 
-        Known rates, even half of the true ones, pay; rates that are too high can do harm: rather
-        give too low ones. "symmetric" learns one rate for all classes. "learn" learns both of
-        two classes, each below 1/2. It comes near to the true rates from about 10 000 rows, where
-        the model fits; with fewer rows or a wrong model it does harm, as noise cannot be told
-        from misfit. Rates that are learned are found first; then the neuron is trained with them.
+        Known rates improve the probabilities, and half of the true rates still helps; rates that
+        are too high can do harm, so rather give too low ones. "symmetric" learns one rate for all
+        classes, and "learn" both of two classes, each below 1/2. Two learned rates come near the
+        true ones with thousands of rows that the model fits; with fewer rows, or where it does
+        not fit, noise cannot be told from misfit and they can do harm. Learned rates are found
+        first, by a solver; then the neuron is trained with them. `docs/wrong_labels.md` has
+        figures.
     random_state : int, RandomState instance or None, default=None
         Draws the rows held out, the order of mini-batches, samples and random starts.
     verbose : int, default=0

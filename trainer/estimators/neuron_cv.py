@@ -83,7 +83,10 @@ class LogisticNeuronCV(LogisticNeuron):
     n_starts : int, default=4
         Starts compared, as in `LogisticNeuron`, at the middle penalty: the lowest minimum
         found there is where all others begin.
-    noise_rates, random_state, verbose
+    noise_rates : array-like, dict, "symmetric", "learn" or None, default=None
+        As in `LogisticNeuron`. Rates are learned once, from all rows at its default penalty, and
+        serve every fold.
+    random_state, verbose
         As in `LogisticNeuron`.
 
     Attributes
@@ -99,7 +102,7 @@ class LogisticNeuronCV(LogisticNeuron):
         each penalty: "mean_test_neg_log_loss" and "std_test_neg_log_loss".
     coefs_paths_ : ndarray of shape (n_folds, n_alphas, 1 or n_classes, n_features + 1)
         Weights and, last, the bias of every neuron trained.
-    coef_, intercept_, classes_, n_iter_, loss_curve_, history_, termination_
+    coef_, intercept_, classes_, n_iter_, loss_curve_, history_, termination_, noise_rates_
         Of the final neuron, as in `LogisticNeuron`.
 
     Examples

@@ -45,7 +45,8 @@ class RecordedSquaredError(SquaredError):
     """
 
     def __init__(self, offset: float, slope: float, low: float = 0.0, high: float = 1.0) -> None:
-        self.offset, self.slope = offset, slope
+        # Python's floats: NumPy's would turn arrays in single precision into double
+        self.offset, self.slope = offset, slope = float(offset), float(slope)
         ends = (low - offset) / slope, (high - offset) / slope
         self.largest_residual = max(abs(t - sigma) for t in ends for sigma in (0, 1))
         self.max_value = (slope * self.largest_residual) ** 2
