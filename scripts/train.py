@@ -34,7 +34,7 @@ import trainer
 
 # All that a run leaves behind; other files in its folder are the user's, and stay. The last
 # holds the checksums of the others.
-OUTPUTS = (*PICTURES, "report.html", "history.csv", "model.skops", "metrics.json")
+OUTPUTS = (*PICTURES, "report.html", "suspects.csv", "history.csv", "model.skops", "metrics.json")
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn")
 LONGEST_NAME = 200
 """Bytes of a folder's name: file systems take 255, and a draft's is longer."""
@@ -138,6 +138,13 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         trainer.save_model(model, folder / "model.skops")
         neuron.history_.to_csv(folder / "history.csv", index=False)
         draw(folder, data, model, models, *rows["test"], settings)
+        if options.suspects:
+            from sklearn.base import clone
+
+            suspects = trainer.suspect_labels(clone(model), data.X, data.y)
+            if options.data not in trainer.list_datasets():  # below the header
+                suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
+            suspects.to_csv(folder / "suspects.csv")
         if options.report:
             X_test, y_test = rows["test"]
             names = preprocessor.get_feature_names_out()

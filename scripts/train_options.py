@@ -141,6 +141,8 @@ def make_parser(description: str | None) -> Parser:
     add("--seed", type=seed, default=42, metavar="N", help="fixes all that is random")
     what = "where the folder of results, named after the data set, is put"
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER", help=what)
+    what = "also write suspects.csv: the rows, ranked by how unlikely their label is out of fold"
+    add("--suspects", action="store_true", help=what)
     what = "also write report.html, a page that replays the training"
     add("--report", action="store_true", help=what)
     return parser

@@ -432,3 +432,18 @@ def test_adult(tmp_path, capsys):
     test = figures(tmp_path / "adult_train")
     assert test["LogisticNeuron"]["Brier"] < 0.65 * test["constant"]["Brier"]
     assert test["LogisticNeuron"]["accuracy"] > 0.84
+
+
+def test_suspects_are_written_with_their_lines(place):
+    table = TABLE.copy()
+    table["hours"] = np.where(table["income"] == "high", 60.0, 20.0) + np.arange(30) % 3
+    table.loc[7, "income"] = "low"  # line 9 of the file, with the header above
+    table.loc[[3, 12], "income"] = None  # dropped: the lines of the others stay
+    table.to_csv("wrong.csv", index=False)
+    assert script.main(["wrong.csv", "--target", "income", "--suspects"]) == 0
+    suspects = pd.read_csv("runs/wrong/suspects.csv")
+    assert suspects["line"].iloc[0] == 9
+    assert suspects["label"].iloc[0] == "low"
+    assert len(suspects) == 28
+    assert script.main(["iris", "--suspects"]) == 0
+    assert "line" not in pd.read_csv("runs/iris/suspects.csv")

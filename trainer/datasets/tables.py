@@ -150,7 +150,8 @@ def split_table(
             + (f" ({'; '.join(notes)})" if notes else "")
             + "; add a column of numbers or text that varies"
         )
-    return pd.DataFrame(features).reset_index(drop=True), labels.reset_index(drop=True), notes
+    # the index still tells each row's place in the table, of which rows may have been dropped
+    return pd.DataFrame(features, index=labels.index), labels, notes
 
 
 def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFrame, list[str]]":
