@@ -212,7 +212,8 @@ def use(subject: Subject, model: Any) -> Any:
             require(neuron.scores_.shape == neuron.coefs_paths_.shape[:2], "scores_")
         if hasattr(neuron, "partial_fit") and not isinstance(model, Pipeline):
             try:
-                clone(neuron).partial_fit(subject.X, labels, classes=neuron.classes_)
+                if labels.dtype.kind != "S":  # no first call takes bytes, of any model
+                    clone(neuron).partial_fit(subject.X, labels, classes=neuron.classes_)
                 deepcopy(neuron).partial_fit(subject.X, labels)
             except trainer.DivergenceError:
                 pass  # of a learning rate that is too large, or huge weights

@@ -181,6 +181,7 @@ UNFIT = [
     (setting("termination_", "done"), "termination_ must be a Termination"),
     (lambda m: vars(m.termination_).update(message="\x1b[2J"), "message must be printable"),
     (lambda m: vars(m.termination_).update(cost="0"), "cost must be"),
+    (lambda m: vars(m.termination_).update(reason="drop"), "reason must be one of gradient"),
     (lambda m: vars(m.termination_).pop("cost"), "Termination must hold"),
     (setting("_anything", KFold(3)), "_anything must be plain data"),
     (setting("anything", 1), "must hold parameters and fitted attributes only"),

@@ -36,6 +36,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.metadata_routing import MetadataRequest
 
 import trainer
+from trainer.core.termination import REASONS
 from trainer.optimizers.base import Optimizer, RuleState
 
 Array = npt.NDArray[Any]
@@ -349,6 +350,7 @@ def _check_termination(end: Any) -> None:
         )
         if isinstance(value, str):
             _demand(value.isprintable(), f"Termination's {name} must be printable", value)
+    _demand(end.reason in REASONS, f"reason must be one of {', '.join(REASONS)}", end.reason)
 
 
 def _check_choice(neuron: Any, n_neurons: int) -> None:
