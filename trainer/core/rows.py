@@ -284,7 +284,8 @@ class BlockRows:
     ----------
     blocks : callable
         Returns an iterator over (X, y, weight) as `ArrayRows` takes them, in an order that
-        does not change, with as many rows in each block as before.
+        does not change, with as many rows in each block as before. Where it has a method
+        `take(index)`, this gives (X, y, weight) of some rows without a pass over all.
     n_rows, n_features, n_targets : int
         Rows in all blocks together, columns of X, and columns of y.
     dtype : dtype
@@ -320,9 +321,7 @@ class BlockRows:
         """The blocks, one after the other, as rows in memory."""
         start = 0
         for X, y, weight in self.blocks():
-            if self.factors is not None:
-                factors = self.factors[start : start + X.shape[0]]
-                weight = factors if weight is None else factors * weight.reshape(len(factors), -1)
+            weight = self._times_factors(weight, slice(start, start + X.shape[0]))
             start += X.shape[0]
             yield ArrayRows(X, y, weight, self.y_of, self.weight_of)
         if start != self.n_rows:
@@ -330,6 +329,12 @@ class BlockRows:
                 f"a source of rows must yield the same rows in every pass, got {start} rows "
                 f"after {self.n_rows}; return a new iterator over all blocks in each call"
             )
+
+    def _times_factors(self, weight: Array | None, rows: Any) -> Array | None:
+        if self.factors is None:
+            return weight
+        factors = self.factors[rows]
+        return factors if weight is None else factors * weight.reshape(len(factors), -1)
 
     def _sum_weights(self) -> Array:
         total: Any = 0
@@ -360,8 +365,12 @@ class BlockRows:
         return BlockRows(**{**vars(self), **changes})
 
     def sample(self, rng: np.random.Generator, size: int) -> ArrayRows:
-        """See `Rows.sample`; one pass."""
+        """See `Rows.sample`; one pass, unless the blocks have `take`."""
         drawn = np.sort(rng.choice(self.n_rows, size, replace=False, shuffle=False))
+        if hasattr(self.blocks, "take"):
+            X, y, weight = self.blocks.take(drawn)
+            weight = self._times_factors(weight, drawn)
+            return ArrayRows(*promoted(X, y, weight), self.y_of, self.weight_of)
         taken, start = [], 0
         for part in self._parts():
             end = start + part.n_rows
