@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -16,7 +17,13 @@ from sklearn.utils.validation import (
 from trainer.core.loss import SQUARED_ERROR, Loss
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
-from trainer.estimators.targets import Targets, from_labels, from_probabilities, is_soft
+from trainer.estimators.targets import (
+    Targets,
+    _checked,
+    from_labels,
+    from_probabilities,
+    is_soft,
+)
 
 Array = npt.NDArray[Any]
 
@@ -139,13 +146,17 @@ def _from_source(
     reset: bool,
     class_weight: Any,
 ) -> Data:
-    """Survey a source in one pass; its targets are encoded block by block in every pass."""
+    """Survey a source in one pass; its targets are encoded block by block in every pass.
+
+    A source with a method `encoded`, such as those of `trainer.sources`, has been surveyed, and
+    keeps its targets encoded.
+    """
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
                 f"{name} must be None where X is a source of rows, whose blocks hold it"
             )
-    survey = _Survey(source)
+    survey = source if hasattr(source, "encoded") else _Survey(source)
     if reset:
         neuron.n_features_in_ = survey.n_features
         vars(neuron).pop("feature_names_in_", None)
@@ -157,7 +168,7 @@ def _from_source(
     if classes is None:
         classes = survey.classes
     if isinstance(class_weight, str):  # "balanced"
-        if survey.is_soft:
+        if getattr(survey, "is_soft", False):
             raise ValueError(
                 "class_weight must be a dict or None for soft labels from a source of rows, got "
                 f"{class_weight!r}; give the weights of the classes"
@@ -166,6 +177,12 @@ def _from_source(
         shares = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1))
         class_weight = dict(zip(classes.tolist(), shares.tolist(), strict=True))
     dtype = survey.dtype
+    if hasattr(source, "encoded"):
+        of_class = None
+        if class_weight is not None:
+            of_class = _checked(compute_class_weight(class_weight, classes=classes, y=classes))
+        loss = SQUARED_ERROR.encode(np.zeros(1))[0]
+        return Data(source.encoded(classes, of_class), loss, classes, dtype)
     encode = from_probabilities if survey.is_soft else from_labels
     is_binary = len(classes) == 2
     loss = SQUARED_ERROR if survey.is_soft else SQUARED_ERROR.encode(np.zeros(1))[0]
