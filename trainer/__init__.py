@@ -38,6 +38,7 @@ _LAZY = {
     "load_dataset": "datasets.toy",
     "load_model": "persistence.models",
     "make_preprocessor": "datasets.preprocessing",
+    "open_rows": "sources.files",
     "reference_models": "inspection.evaluation",
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",
