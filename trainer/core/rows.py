@@ -149,7 +149,15 @@ class ArrayRows:
             ends = [i * len(starts) // n_threads for i in range(n_threads + 1)]
             parts = [starts[a:b] for a, b in pairwise(ends)]
             tasks = [partial(self._add_blocks, kernel, args, part) for part in parts]
-            return _add(parallel.run(tasks))
+            return add_sums(parallel.run(tasks))
+
+    def sum_on_this_thread(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        """As `map_sum`, by one thread whose BLAS runs on one core: the same bits anywhere."""
+        n_neurons = args[0].shape[1] if args else 1
+        step = self.n_rows if self.is_sparse else self._block_rows(n_neurons)
+        with parallel.session(), np.errstate(all="ignore"):
+            parallel.hold_blas()
+            return self._add_blocks(kernel, args, range(0, self.n_rows, step))
 
     def _one_block(
         self, kernel: Kernel, args: tuple[Array, ...], n_neurons: int
@@ -183,7 +191,7 @@ class ArrayRows:
             else:
                 sums = self._of_neurons(kernel, args, active, part)
                 sums = tuple(_scatter(values, active, args[0].shape[1]) for values in sums)
-            totals = _add([totals, sums]) if totals else sums
+            totals = add_sums([totals, sums]) if totals else sums
         return totals
 
     def _active(self, part: slice) -> Array | None:
@@ -348,7 +356,7 @@ class BlockRows:
         with parallel.session():
             for part in self._parts():
                 sums = part.map_sum(kernel, *args)
-                totals = _add([totals, sums]) if totals else sums
+                totals = add_sums([totals, sums]) if totals else sums
         return totals
 
     def select(self, neurons: Array) -> "BlockRows":
@@ -376,7 +384,7 @@ class BlockRows:
             end = start + part.n_rows
             taken.append(part._take(drawn[(drawn >= start) & (drawn < end)] - start))
             start = end
-        return ArrayRows(*promoted(*_stacked(taken)), self.y_of, self.weight_of)
+        return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
         """See `Rows.minibatches`; shuffled within groups of blocks that follow one another."""
@@ -390,7 +398,7 @@ class BlockRows:
             is_last = n_seen == self.n_rows
             if n_kept < GATHERED_ROWS and not is_last:
                 continue
-            whole = ArrayRows(*_stacked(kept), self.y_of, self.weight_of)
+            whole = ArrayRows(*stacked(kept), self.y_of, self.weight_of)
             order = rng.permutation(n_kept)
             n_dealt = n_kept if is_last else n_kept - n_kept % size
             for first in range(0, n_dealt, size):
@@ -411,7 +419,7 @@ def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array 
     return X.astype(double), y.astype(double), None if weight is None else weight.astype(double)
 
 
-def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
+def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
     """Add sums to the first part's, in order, and in place where they are of one shape.
 
     They are not where a block's rows weigh the same for all neurons, and another's do not.
@@ -440,7 +448,7 @@ def _taken(part: Any, index: Array) -> Any:
     return part.take(index, axis=0)
 
 
-def _stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
+def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
     """One (X, y, weight) of several."""
     if len(parts) == 1:
         return parts[0]

@@ -24,6 +24,7 @@ from trainer.estimators.targets import (
     from_probabilities,
     is_soft,
 )
+from trainer.sources.cluster import DaskSource, is_dask
 
 Array = npt.NDArray[Any]
 
@@ -78,7 +79,7 @@ class Data(NamedTuple):
 
 def is_source(X: Any) -> bool:
     """Whether X is a source of rows: an object whose `blocks()` yields (X, y) or (X, y, weight)."""
-    return callable(getattr(X, "blocks", None))
+    return callable(getattr(X, "blocks", None)) or hasattr(X, "encoded")
 
 
 def prepare(
@@ -112,6 +113,8 @@ def prepare(
     """
     if class_weight == "estimator":
         class_weight = neuron.class_weight
+    if is_dask(X):
+        X, y, sample_weight = DaskSource(X, y, sample_weight), None, None
     if is_source(X):
         return _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
     if is_soft(y):
@@ -160,6 +163,8 @@ def _from_source(
     if reset:
         neuron.n_features_in_ = survey.n_features
         vars(neuron).pop("feature_names_in_", None)
+        if (names := getattr(source, "feature_names", None)) is not None:
+            neuron.feature_names_in_ = names
     elif survey.n_features != neuron.n_features_in_:
         raise ValueError(
             f"X has {survey.n_features} features, but {type(neuron).__name__} is expecting "
