@@ -286,7 +286,7 @@ def test_a_line_is_counted_with_the_line_ends_inside_cells(tmp_path):
     text = "sep=;\nx;z;y\n" + '1,5;"two\nlines";a\n2,5;one;b\n' * 20 + "word;one;a\n"
     path = tmp_path / "t.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match='"word" in line 63 of t.csv'):
+    with pytest.raises(ValueError, match=r"\"word\" in line 63 of t\.csv"):
         open_rows(path, target="y")
     path.write_text(text.removesuffix("word;one;a\n"))
     rows = open_rows(path, target="y")
@@ -317,10 +317,10 @@ def test_bad_arguments(arguments, words):
 def test_types_that_clash_are_named(tmp_path):
     pd.DataFrame({"x": [1.0, 2], "y": ["a", "b"]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"x": ["1", "2"], "y": ["a", "b"]}).to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(ValueError, match="number in a.parquet and text in b.parquet"):
+    with pytest.raises(ValueError, match=r"number in a\.parquet and text in b\.parquet"):
         open_rows(tmp_path, target="y")
     (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-60])
-    with pytest.raises(ValueError, match="b.parquet cannot be read as a table"):
+    with pytest.raises(ValueError, match=r"b\.parquet cannot be read as a table"):
         open_rows(tmp_path, target="y")
 
 
