@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
 from itertools import islice
 from pathlib import Path
@@ -243,21 +243,46 @@ def _plain(schema: Any, name: str) -> Any:
     return schema
 
 
-def _parquet(path: str) -> Callable[..., Iterator[Any]]:
+def divided(part: Part, n_rows: int) -> list[Part]:
+    """A Parquet file as several parts of whole row groups, of some `n_rows` rows or more each."""
     pa = import_arrow()
+    if part.path is None or part.is_text:
+        return [part]
+    try:
+        metadata = pa.parquet.read_metadata(part.path)
+    except pa.ArrowInvalid:  # Arrow IPC
+        return [part]
+    groups: list[list[int]] = [[]]
+    n_kept = 0
+    for i in range(metadata.num_row_groups):
+        groups[-1].append(i)
+        n_kept += metadata.row_group(i).num_rows
+        if n_kept >= n_rows and i + 1 < metadata.num_row_groups:
+            groups.append([])
+            n_kept = 0
+    if len(groups) == 1:
+        return [part]
+    return [
+        replace(
+            part, name=f"{part.name} (row groups {of[0]} to {of[-1]})", open=_parquet(part.path, of)
+        )
+        for of in groups
+    ]
 
+
+def _parquet(path: str, groups: list[int] | None = None) -> Callable[..., Iterator[Any]]:
     def read(columns: list[str] | None, n_rows: int) -> Iterator[Any]:
+        pa = import_arrow()  # here, so that the function can be sent to workers
         # without pre_buffer and with a buffer, a row group is read in pieces, not as a whole
         with pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-            yield from file.iter_batches(batch_size=n_rows, columns=columns)
+            yield from file.iter_batches(batch_size=n_rows, columns=columns, row_groups=groups)
 
     return read
 
 
 def _ipc(path: str) -> Callable[..., Iterator[Any]]:
-    pa = import_arrow()
-
     def read(columns: list[str] | None, n_rows: int) -> Iterator[Any]:
+        pa = import_arrow()  # here, so that the function can be sent to workers
         with pa.OSFile(path) as file:
             if file.read(6) != b"ARROW1":
                 file.seek(0)

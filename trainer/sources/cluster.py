@@ -63,8 +63,10 @@ def active_client(client: Any = None) -> Any:
 
     with _one_line_errors():
         client.wait_for_workers(1, timeout=_wait_seconds())
-        found = client.run(version)
+        found = client.run(version, on_error="return")
     for worker, installed in found.items():
+        if isinstance(installed, Exception):
+            continue  # it died on the way; the scheduler finds out
         if installed != trainer.__version__:
             what = "no trainer package" if installed is None else f"trainer {installed}"
             raise ValueError(

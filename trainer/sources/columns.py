@@ -88,6 +88,12 @@ class Columns:
                 row = int(misfits.argmax())
                 self.misfits[name] = part, first_row + row, str(column[row].as_py())
 
+    def add(self, other: "Columns") -> None:
+        """Add what was counted in other parts."""
+        for name in self.names:
+            self.counts[name] += other.counts[name]
+        self.misfits = other.misfits | self.misfits
+
     def decide(self) -> None:
         """Settle the types that only the cells tell."""
         for name in self.undecided:
@@ -183,6 +189,12 @@ class Labels:
             )
         has_label: Array = index < len(labels) - 1
         return has_label
+
+    def add(self, other: "Labels") -> None:
+        """Add what was counted in other parts."""
+        self.totals += other.totals
+        self.n_missing += other.n_missing
+        self.is_text |= other.is_text
 
     def decide(self, positive: Any) -> None:
         """The classes: of labels, or of one of them and all others."""

@@ -1,5 +1,6 @@
 """`open_rows`: tables larger than memory, prepared once and read from a scratch file."""
 
+import copy
 import os
 import re
 from collections import deque
@@ -65,19 +66,14 @@ class FileRows:
         Their weights.
     """
 
-    def __init__(
-        self, scratch: Scratch, preprocessor: ColumnTransformer, labels: Labels, totals: Array
-    ) -> None:
-        self.preprocessor = preprocessor
-        self.classes = labels.classes
-        self.class_totals = dict(zip(labels.classes.tolist(), totals.tolist(), strict=True))
-        self.positive = labels.positive
+    def __init__(self, plan: "Plan", scratch: Scratch) -> None:
+        self.preprocessor, self.notes = plan.preprocessor, plan.notes
+        self.classes, self.positive = plan.classes, plan.positive
+        self.class_totals = plan.class_totals
         self.n_rows, self.n_features = scratch.n_rows, scratch.n_features
         self.dtype, self.nbytes = scratch.dtype, scratch.nbytes
-        self.notes: list[str] = []
-        self.X_test, self.y_test = pd.DataFrame(), labels.classes[:0]
-        self.weight_test: Array | None = None
-        self._scratch = scratch
+        self.X_test, self.y_test, self.weight_test = plan.X_test, plan.y_test, plan.weight_test
+        self._plan, self._scratch = plan, scratch
 
     def blocks(self) -> Iterator[tuple[Array, Array, Array | None]]:
         """All rows, block by block: (X, y, sample_weight), y the labels."""
@@ -94,10 +90,7 @@ class FileRows:
         of_class : array of shape (n_classes,) or None
             Weight of each class.
         """
-        unknown = [label for label in self.classes.tolist() if label not in classes.tolist()]
-        if unknown:
-            raise ValueError(f"y must hold only labels of {classes.tolist()}, got {unknown[0]!r}")
-        neuron_of = np.array([classes.tolist().index(label) for label in self.classes.tolist()])
+        neuron_of = self._plan.neuron_of(classes)
         blocks = EncodedBlocks(self._scratch, neuron_of, len(classes), of_class)
         n_targets = 1 if len(classes) == 2 else len(classes)
         return BlockRows(blocks, self.n_rows, self.n_features, n_targets, self.dtype)
@@ -133,7 +126,8 @@ def open_rows(
     folder: str | os.PathLike[str] | None = None,
     random_state: int = 0,
     progress: Progress | None = None,
-) -> FileRows:
+    client: Any = None,
+) -> Any:
     """Prepare the rows of a table of any size, for training in blocks.
 
     The table is read twice. The first pass decides the columns' types over all files, counts
@@ -170,10 +164,14 @@ def open_rows(
         Draws the sample and the rows for testing.
     progress : callable, optional
         Called with what is being done, rows done, and rows in all or None.
+    client : distributed.Client, optional
+        Workers of this cluster read the files, which they must see under the same paths, and
+        keep the prepared rows in their memory; no scratch file is written.
 
     Returns
     -------
-    FileRows
+    FileRows, or ClusterRows with a client
+        For `LogisticNeuron.fit` and `LogisticNeuronCV.fit`.
 
     Raises
     ------
@@ -203,51 +201,88 @@ def open_rows(
     names = [target] if weight is None else [target, weight]
     found = check_same_columns(parts, [*names, *(columns or ())])
     features = [name for name in (found if columns is None else columns) if name not in names]
-    table = _Table(parts, features, labels := Labels(target), weight, text, progress, budget)
-    draw = table.survey(MAX_SAMPLE_ROWS + (MAX_TEST_ROWS if test_size else 0), random_state)
-    labels.decide(positive)
-    sample = table.sample(draw)
+    table = Table(parts, features, Labels(target), weight, text, progress, budget)
+    n_drawn = MAX_SAMPLE_ROWS + (MAX_TEST_ROWS if test_size else 0)
+    if client is not None:
+        from trainer.sources.cluster_files import open_on_cluster
 
-    is_all = len(sample.keys) == table.n_rows
-    n_test = min(round(test_size * table.n_rows), MAX_TEST_ROWS)
-    if not is_all:
-        n_test = min(n_test, len(sample.keys) // 2)
-    order = np.argsort(sample.keys)
-    held_out, used = np.sort(order[:n_test]), np.sort(order[n_test:])
-    X, _, notes = split_table(
-        sample.frame.iloc[used].assign(**{target: sample.codes[used]}), target, parts[0].name
-    )
-    preprocessor = make_preprocessor(X).fit(X)
-    table.features = list(X.columns)
-
-    n_features = preprocessor.transform(X.iloc[:1]).shape[1]
-    scratch = Scratch(folder, table.n_rows - n_test, n_features, dtype, weight is not None)
+        return open_on_cluster(client, table, n_drawn, positive, test_size, dtype, random_state)
+    draw = table.survey(n_drawn, random_state)
+    plan = Plan(table, draw, positive, test_size)
+    n_rows = table.n_rows - len(plan.held_out)
+    scratch = Scratch(folder, n_rows, plan.n_features, dtype, weight is not None)
     try:
-        table.prepare(preprocessor, scratch, sample.numbers[held_out])
+        table.prepare(plan.preprocessor, scratch, plan.held_out)
     except BaseException:
         scratch.close()
         raise
-    weight_test = None if sample.weight is None else sample.weight[held_out]
-    totals = labels.class_totals
-    held_out_weight = np.ones(n_test) if weight_test is None else weight_test
-    np.subtract.at(totals, sample.codes[held_out], held_out_weight)
-    rows = FileRows(scratch, preprocessor, labels, totals)
-    if labels.n_missing:
-        n_read = labels.n_missing + table.n_rows
-        what = f"no value in the target column {quote(target)}"
-        rows.notes.append(f"{labels.n_missing} of {n_read} rows dropped: {what}")
-    rows.notes += notes
-    if not is_all:
-        rows.notes.append(
-            f"columns are judged and preprocessing is fitted on {len(used)} rows drawn at random"
+    return FileRows(plan, scratch)
+
+
+class Plan:
+    """What is decided between the two passes: the preprocessor, and the rows for testing.
+
+    Parameters
+    ----------
+    table : Table
+        After the first pass.
+    draw : Draw
+        The sample it drew.
+    positive : object
+        The class to tell from all others, or None.
+    test_size : float
+        Share of the rows to keep out of training.
+    """
+
+    def __init__(self, table: "Table", draw: "Draw", positive: Any, test_size: float) -> None:
+        labels = table.labels
+        labels.decide(positive)
+        sample = table.sample(draw)
+        is_all = len(sample.keys) == table.n_rows
+        n_test = min(round(test_size * table.n_rows), MAX_TEST_ROWS)
+        if not is_all:
+            n_test = min(n_test, len(sample.keys) // 2)
+        order = np.argsort(sample.keys)
+        held_out, used = np.sort(order[:n_test]), np.sort(order[n_test:])
+        X, _, dropped = split_table(
+            sample.frame.iloc[used].assign(**{labels.target: sample.codes[used]}),
+            labels.target,
+            table.parts[0].name,
         )
-    rows.X_test = sample.frame[table.features].iloc[held_out].reset_index(drop=True)
-    rows.y_test = labels.classes[sample.codes[held_out]]
-    rows.weight_test = weight_test
-    return rows
+        table.features = list(X.columns)
+        self.preprocessor = make_preprocessor(X).fit(X)
+        self.n_features = self.preprocessor.transform(X.iloc[:1]).shape[1]
+        self.classes, self.positive = labels.classes, labels.positive
+        self.held_out = sample.numbers[held_out]
+        self.X_test = sample.frame[table.features].iloc[held_out].reset_index(drop=True)
+        self.y_test = labels.classes[sample.codes[held_out]]
+        self.weight_test = None if sample.weight is None else sample.weight[held_out]
+        totals = labels.class_totals
+        of_test = np.ones(n_test) if self.weight_test is None else self.weight_test
+        np.subtract.at(totals, sample.codes[held_out], of_test)
+        self.class_totals = dict(zip(labels.classes.tolist(), totals.tolist(), strict=True))
+        self.notes: list[str] = []
+        if labels.n_missing:
+            n_read = labels.n_missing + table.n_rows
+            what = f"no value in the target column {quote(labels.target)}"
+            self.notes.append(f"{labels.n_missing} of {n_read} rows dropped: {what}")
+        self.notes += dropped
+        if not is_all:
+            self.notes.append(
+                f"columns are judged and preprocessing is fitted on {len(used)} rows drawn at "
+                "random"
+            )
+
+    def neuron_of(self, classes: Array) -> Array:
+        """Which of an estimator's classes each of these is."""
+        known = classes.tolist()
+        for label in self.classes.tolist():
+            if label not in known:
+                raise ValueError(f"y must hold only labels of {known}, got {label!r}")
+        return np.array([known.index(label) for label in self.classes.tolist()])
 
 
-class _Table:
+class Table:
     """A table's parts, and the two passes over them."""
 
     def __init__(
@@ -267,6 +302,18 @@ class _Table:
         self.n_rows = 0
         self.n_threads = available_threads()
 
+    def of_part(self, part: Part) -> "Table":
+        """A table of one of the parts alone, for one thread, that knows what this one knows."""
+        own = copy.deepcopy(self)
+        own.parts, own.progress, own.n_threads, own.n_rows = [part], None, 1, 0
+        return own
+
+    def add(self, other: "Table") -> None:
+        """Add what another part's first pass has counted."""
+        self.n_rows += other.n_rows
+        self.columns.add(other.columns)
+        self.labels.add(other.labels)
+
     def _batches(self, features: list[str], n_rows: int) -> Iterator[tuple[Part, Any, int]]:
         """Record batches: the part, the batch, and the number of its first row in the part."""
         names = [*features, self.labels.target] + ([self.weight] if self.weight else [])
@@ -281,10 +328,10 @@ class _Table:
         n_rows = self.budget // (self.n_threads * 100 * n_columns)
         return int(min(max(n_rows, MIN_BATCH_ROWS), MAX_BATCH_ROWS))
 
-    def survey(self, size: int, random_state: int) -> "_Draw":
+    def survey(self, size: int, random_state: Any) -> "Draw":
         """The first pass: count, find types and labels, and draw a sample."""
         rng = np.random.default_rng(random_state)
-        draw = _Draw(min(size, self.budget // (32 * (len(self.features) + 1))))
+        draw = Draw(min(size, self.budget // (32 * (len(self.features) + 1))))
         n_rows = self._batch_rows(len(self.features) + 1)
         for part, batch, first in self._batches(self.features, n_rows):
             self.columns.observe(part, batch, first)
@@ -296,12 +343,12 @@ class _Table:
             self.n_rows += int(has_label.sum())
             draw.add(part, batch, first, keys, numbers)
             self._report("reading", self.n_rows, None)
-        self.columns.decide()
         draw.shrink()
         return draw
 
-    def sample(self, draw: "_Draw") -> "_Sample":
-        """The rows drawn, converted."""
+    def sample(self, draw: "Draw") -> "_Sample":
+        """The rows drawn, converted by types that are settled now."""
+        self.columns.decide()
         frames, codes, weights = [], [], []
         for part, batch, rows in draw.kept:
             frames.append(self.columns.frame(part, batch, rows, self.features))
@@ -316,7 +363,7 @@ class _Table:
             np.concatenate(weights) if weights else None,
         )
 
-    def prepare(self, preprocessor: ColumnTransformer, scratch: Scratch, held_out: Array) -> None:
+    def prepare(self, preprocessor: ColumnTransformer, scratch: Any, held_out: Array) -> None:
         """The second pass: write all labelled rows but those held out, whose numbers are given."""
         labels, n_seen = self.labels, 0
 
@@ -370,7 +417,7 @@ class _Table:
             self.progress(what, n_done, n_rows)
 
 
-class _Draw:
+class Draw:
     """The rows with the smallest of random keys: a sample without replacement in one pass."""
 
     def __init__(self, size: int) -> None:
@@ -388,6 +435,12 @@ class _Draw:
         self.numbers = np.append(self.numbers, numbers[chosen])
         if len(self.keys) > 2 * self.size:
             self.shrink()
+
+    def extend(self, other: "Draw", n_before: int) -> None:
+        """Add the rows that another part's first pass has drawn."""
+        self.keys = np.append(self.keys, other.keys)
+        self.numbers = np.append(self.numbers, other.numbers + n_before)
+        self.kept += other.kept
 
     def shrink(self) -> None:
         """Drop all rows but `size`."""
