@@ -17,6 +17,7 @@ _LAZY = {
     "Dataset": "datasets.toy",
     "DecisionBoundaryDisplay": "plots.decision_boundary",
     "DivergenceError": "estimators.neuron",
+    "FrameReader": "sources.frames",
     "LogisticNeuron": "estimators.neuron",
     "LogisticNeuronCV": "estimators.neuron_cv",
     "LossCurveDisplay": "plots.loss_curve",

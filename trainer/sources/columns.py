@@ -124,7 +124,12 @@ class Columns:
 
     def _converted(self, part: Part, column: Any, name: str, rows: Any) -> Any:
         kind = self.kinds[name]
-        if kind not in ("number", "boolean", "text"):  # dates and such; `split_table` drops them
+        if kind not in (
+            "number",
+            "boolean",
+            "number or boolean",
+            "text",
+        ):  # dates and such; `split_table` drops them
             return pd.Series(np.full(len(column), pd.Timestamp(0)), dtype=object)
         if kind == "text":
             return pd.Series(_to_objects(_cells(column, MISSING)), dtype=object)
@@ -133,7 +138,13 @@ class Columns:
             words, index = _encoded(_cells(column, MISSING))
             return np.array([lut.get(word and word.lower(), np.inf) for word in words])[index]
         numbers, misfits = _to_numbers(column, part.decimal_comma)
-        if misfits is not None:
+        if misfits is not None and kind == "number or boolean":
+            words, index = _encoded(_cells(column, MISSING))
+            is_true = np.array([word is not None and word.lower() == "true" for word in words])
+            is_false = np.array([word is not None and word.lower() == "false" for word in words])
+            numbers = np.where(is_true[index], 1.0, np.where(is_false[index], 0.0, numbers))
+            misfits = misfits & ~(is_true | is_false)[index]
+        if misfits is not None and misfits.any():
             row = int(misfits.argmax())
             raise ValueError(
                 f"column {quote(name)} holds numbers, got {quote(column[row].as_py())} in "
