@@ -25,9 +25,10 @@ LAYERS = {
     "core.multistart": {"numpy", "scipy"},
     "core.optimality": {"numpy", "scipy"},
     "core.solve": {"numpy"},
+    "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
+    "sources": {"numpy", "pandas", "sklearn", "pyarrow", "dask", "distributed"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
     "persistence": {"numpy", "sklearn", "skops", "onnx"},
-    "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
 }

@@ -149,7 +149,15 @@ class ArrayRows:
             ends = [i * len(starts) // n_threads for i in range(n_threads + 1)]
             parts = [starts[a:b] for a, b in pairwise(ends)]
             tasks = [partial(self._add_blocks, kernel, args, part) for part in parts]
-            return _add(parallel.run(tasks))
+            return add_sums(parallel.run(tasks))
+
+    def sum_on_this_thread(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
+        """As `map_sum`, by one thread whose BLAS runs on one core: the same bits anywhere."""
+        n_neurons = args[0].shape[1] if args else 1
+        step = self.n_rows if self.is_sparse else self._block_rows(n_neurons)
+        with parallel.session(), np.errstate(all="ignore"):
+            parallel.hold_blas()
+            return self._add_blocks(kernel, args, range(0, self.n_rows, step))
 
     def _one_block(
         self, kernel: Kernel, args: tuple[Array, ...], n_neurons: int
@@ -183,7 +191,7 @@ class ArrayRows:
             else:
                 sums = self._of_neurons(kernel, args, active, part)
                 sums = tuple(_scatter(values, active, args[0].shape[1]) for values in sums)
-            totals = _add([totals, sums]) if totals else sums
+            totals = add_sums([totals, sums]) if totals else sums
         return totals
 
     def _active(self, part: slice) -> Array | None:
@@ -285,7 +293,8 @@ class BlockRows:
     ----------
     blocks : callable
         Returns an iterator over (X, y, weight) as `ArrayRows` takes them, in an order that
-        does not change, with as many rows in each block as before.
+        does not change, with as many rows in each block as before. Where it has a method
+        `take(index)`, this gives (X, y, weight) of some rows without a pass over all.
     n_rows, n_features, n_targets : int
         Rows in all blocks together, columns of X, and columns of y.
     dtype : dtype
@@ -321,9 +330,7 @@ class BlockRows:
         """The blocks, one after the other, as rows in memory."""
         start = 0
         for X, y, weight in self.blocks():
-            if self.factors is not None:
-                factors = self.factors[start : start + X.shape[0]]
-                weight = factors if weight is None else factors * weight.reshape(len(factors), -1)
+            weight = self._times_factors(weight, slice(start, start + X.shape[0]))
             start += X.shape[0]
             yield ArrayRows(X, y, weight, self.y_of, self.weight_of)
         if start != self.n_rows:
@@ -331,6 +338,12 @@ class BlockRows:
                 f"a source of rows must yield the same rows in every pass, got {start} rows "
                 f"after {self.n_rows}; return a new iterator over all blocks in each call"
             )
+
+    def _times_factors(self, weight: Array | None, rows: Any) -> Array | None:
+        if self.factors is None:
+            return weight
+        factors = self.factors[rows]
+        return factors if weight is None else factors * weight.reshape(len(factors), -1)
 
     def _sum_weights(self) -> Array:
         total: Any = 0
@@ -344,7 +357,7 @@ class BlockRows:
         with parallel.session():
             for part in self._parts():
                 sums = part.map_sum(kernel, *args)
-                totals = _add([totals, sums]) if totals else sums
+                totals = add_sums([totals, sums]) if totals else sums
         return totals
 
     def select(self, neurons: Array) -> "BlockRows":
@@ -361,14 +374,18 @@ class BlockRows:
         return BlockRows(**{**vars(self), **changes})
 
     def sample(self, rng: np.random.Generator, size: int) -> ArrayRows:
-        """See `Rows.sample`; one pass."""
+        """See `Rows.sample`; one pass, unless the blocks have `take`."""
         drawn = np.sort(rng.choice(self.n_rows, size, replace=False, shuffle=False))
+        if hasattr(self.blocks, "take"):
+            X, y, weight = self.blocks.take(drawn)
+            weight = self._times_factors(weight, drawn)
+            return ArrayRows(*promoted(X, y, weight), self.y_of, self.weight_of)
         taken, start = [], 0
         for part in self._parts():
             end = start + part.n_rows
             taken.append(part._take(drawn[(drawn >= start) & (drawn < end)] - start))
             start = end
-        return ArrayRows(*promoted(*_stacked(taken)), self.y_of, self.weight_of)
+        return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
         """See `Rows.minibatches`; shuffled within groups of blocks that follow one another."""
@@ -382,7 +399,7 @@ class BlockRows:
             is_last = n_seen == self.n_rows
             if n_kept < GATHERED_ROWS and not is_last:
                 continue
-            whole = ArrayRows(*_stacked(kept), self.y_of, self.weight_of)
+            whole = ArrayRows(*stacked(kept), self.y_of, self.weight_of)
             order = rng.permutation(n_kept)
             n_dealt = n_kept if is_last else n_kept - n_kept % size
             for first in range(0, n_dealt, size):
@@ -403,7 +420,7 @@ def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array 
     return X.astype(double), y.astype(double), None if weight is None else weight.astype(double)
 
 
-def _add(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
+def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
     """Add sums to the first part's, in order, and in place where they are of one shape.
 
     They are not where a block's rows weigh the same for all neurons, and another's do not.
@@ -432,7 +449,7 @@ def _taken(part: Any, index: Array) -> Any:
     return part.take(index, axis=0)
 
 
-def _stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
+def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
     """One (X, y, weight) of several."""
     if len(parts) == 1:
         return parts[0]

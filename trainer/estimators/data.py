@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -17,7 +18,14 @@ from trainer.core.loss import SQUARED_ERROR, Loss, SignedSquaredError
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
 from trainer.estimators.noise import link
-from trainer.estimators.targets import Targets, from_labels, from_probabilities, is_soft
+from trainer.estimators.targets import (
+    Targets,
+    _checked,
+    from_labels,
+    from_probabilities,
+    is_soft,
+)
+from trainer.sources.cluster import DaskSource, is_dask
 
 Array = npt.NDArray[Any]
 
@@ -107,7 +115,7 @@ class Data(NamedTuple):
 
 def is_source(X: Any) -> bool:
     """Whether X is a source of rows: an object whose `blocks()` yields (X, y) or (X, y, weight)."""
-    return callable(getattr(X, "blocks", None))
+    return callable(getattr(X, "blocks", None)) or hasattr(X, "encoded")
 
 
 def prepare(
@@ -143,6 +151,8 @@ def prepare(
     """
     if class_weight == "estimator":
         class_weight = neuron.class_weight
+    if is_dask(X):
+        X, y, sample_weight = DaskSource(X, y, sample_weight), None, None
     if is_source(X):
         data = _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
         return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
@@ -192,16 +202,22 @@ def _from_source(
     reset: bool,
     class_weight: Any,
 ) -> Data:
-    """Survey a source in one pass; its targets are encoded block by block in every pass."""
+    """Survey a source in one pass; its targets are encoded block by block in every pass.
+
+    A source with a method `encoded`, such as those of `trainer.sources`, has been surveyed, and
+    keeps its targets encoded.
+    """
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
                 f"{name} must be None where X is a source of rows, whose blocks hold it"
             )
-    survey = _Survey(source)
+    survey = source if hasattr(source, "encoded") else _Survey(source)
     if reset:
         neuron.n_features_in_ = survey.n_features
         vars(neuron).pop("feature_names_in_", None)
+        if (names := getattr(source, "feature_names", None)) is not None:
+            neuron.feature_names_in_ = names
     elif survey.n_features != neuron.n_features_in_:
         raise ValueError(
             f"X has {survey.n_features} features, but {type(neuron).__name__} is expecting "
@@ -210,7 +226,7 @@ def _from_source(
     if classes is None:
         classes = survey.classes
     if isinstance(class_weight, str):  # "balanced"
-        if survey.is_soft:
+        if getattr(survey, "is_soft", False):
             raise ValueError(
                 "class_weight must be a dict or None for soft labels from a source of rows, got "
                 f"{class_weight!r}; give the weights of the classes"
@@ -219,6 +235,12 @@ def _from_source(
         shares = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1))
         class_weight = dict(zip(classes.tolist(), shares.tolist(), strict=True))
     dtype = survey.dtype
+    if hasattr(source, "encoded"):
+        of_class = None
+        if class_weight is not None:
+            of_class = _checked(compute_class_weight(class_weight, classes=classes, y=classes))
+        loss = SQUARED_ERROR.encode(np.zeros(1))[0]
+        return Data(source.encoded(classes, of_class), loss, classes, dtype)
     encode = from_probabilities if survey.is_soft else from_labels
     is_binary = len(classes) == 2
     loss = SQUARED_ERROR if survey.is_soft else SQUARED_ERROR.encode(np.zeros(1))[0]

@@ -10,6 +10,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trainer.core.loss import sigmoid
+from trainer.sources.cluster import is_dask, lazily
 
 Array = npt.NDArray[Any]
 
@@ -20,6 +21,7 @@ class PredictionMixin(ClassifierMixin):
     coef_: Array
     intercept_: Array
     classes_: Array
+    n_features_in_: int
     _history: dict[str, Array]
 
     def decision_function(self, X: Any) -> Array:
@@ -35,6 +37,9 @@ class PredictionMixin(ClassifierMixin):
         ndarray of shape (n_samples,), or (n_samples, n_classes) for more than two
         """
         check_is_fitted(self)
+        if is_dask(X):
+            n_columns = None if len(self.intercept_) == 1 else len(self.intercept_)
+            return self._lazily("decision_function", X, n_columns, self.coef_.dtype)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         with np.errstate(over="ignore", under="ignore"):  # an infinite z has its probability
             z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
@@ -52,6 +57,8 @@ class PredictionMixin(ClassifierMixin):
         -------
         ndarray of shape (n_samples,)
         """
+        if is_dask(X):
+            return self._lazily("predict", X, None, self.classes_.dtype)
         z = self.decision_function(X)
         return self.classes_[(z > 0).astype(int) if z.ndim == 1 else z.argmax(axis=1)]
 
@@ -70,6 +77,8 @@ class PredictionMixin(ClassifierMixin):
         -------
         ndarray of shape (n_samples, n_classes)
         """
+        if is_dask(X):
+            return self._lazily("predict_proba", X, len(self.classes_), self.coef_.dtype)
         z = self.decision_function(X)
         if z.ndim == 1:
             return np.column_stack([sigmoid(-z), sigmoid(z)])
@@ -80,6 +89,16 @@ class PredictionMixin(ClassifierMixin):
             sigma[hidden] = softmax(z[hidden], axis=1)
             sums[hidden] = 1
         return sigma / sums
+
+    def _lazily(self, method: str, X: Any, n_columns: int | None, dtype: Any) -> Any:
+        """A method for a Dask collection, whose blocks are computed when they are asked for."""
+        check_is_fitted(self)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        return lazily(getattr(self, method), X, n_columns, dtype)
 
     def summary(self, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95) -> Any:
         """Table of the coefficients with standard errors that hold for a wrong model too.

@@ -1,0 +1,148 @@
+"""`scripts/predict.py`: a saved model applied to tables in pieces."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from trainer import LogisticNeuron, open_rows, save_model
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    n = 1_000
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{i}" for i in range(n)],
+            "income": rng.normal(50, 9, n).round(3),
+            "member": rng.random(n) < 0.3,
+            "town": rng.choice(["Kyiv", "Oslo", "Lima"], n),
+        }
+    )
+    frame.loc[::7, "income"] = np.nan
+    score = (frame.income.fillna(50) - 50) / 9 + (frame.town == "Oslo") + frame.member
+    return frame.assign(bought=np.where(score + rng.normal(size=n) > 0.5, "yes", "no"))
+
+
+@pytest.fixture(scope="module")
+def saved(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    features = ["income", "member", "town"]
+    with open_rows(table, target="bought", columns=features) as rows:
+        neuron = LogisticNeuron().fit(rows)
+    model = Pipeline([("preprocessor", rows.preprocessor), ("neuron", neuron)])
+    save_model(model, folder / "model.skops")
+    table.to_csv(folder / "table.csv", index=False)
+    expected = model.predict_proba(table[features].astype({"member": float, "town": object}))
+    return folder, expected
+
+
+def predict(*arguments, stdin=None):
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, input=stdin, check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def test_probabilities_labels_and_ids_in_order(table, saved):
+    folder, expected = saved
+    table.to_parquet(folder / "part.parquet")
+    out = folder / "out.csv"
+    status, _, errors = predict(
+        folder / "model.skops", folder / "table.csv", folder / "part.parquet", "-o", out,
+        "--id", "user", "--rows", 300,
+    )  # fmt: skip
+    assert status == 0, errors
+    assert 'table.csv: columns not used: "bought"' in errors
+    found = pd.read_csv(out)
+    assert found.columns.tolist() == ["user", "label", "p_no", "p_yes"]
+    assert found.user.tolist() == table.user.tolist() * 2
+    np.testing.assert_allclose(found[["p_no", "p_yes"]], np.vstack([expected] * 2), rtol=1e-12)
+    assert ((found.label == "yes") == (found.p_yes > 0.5)).all()
+    out = folder / "out.parquet"
+    status, _, errors = predict(folder / "model.skops", folder / "table.csv", "-o", out)
+    assert status == 0, errors
+    assert pd.read_parquet(out).row.tolist() == list(range(1_000))
+
+
+def test_a_pipe(saved):
+    folder, expected = saved
+    text = (folder / "table.csv").read_bytes()
+    status, output, errors = predict(folder / "model.skops", "-", "-o", "-", stdin=text)
+    assert status == 0, errors
+    lines = output.decode().splitlines()
+    assert len(lines) == 1_001
+    assert float(lines[1].split(",")[3]) == pytest.approx(expected[0, 1])
+
+
+def test_columns_that_differ_are_told_by_name(table, saved):
+    folder, _ = saved
+    other = table[["town", "income", "member"]].astype({"town": object})
+    other.loc[:4, "town"] = "Rome"
+    other["member"] = other.member.astype(str)
+    other.to_parquet(folder / "other.parquet")
+    model = folder / "model.skops"
+    status, _, errors = predict(model, folder / "other.parquet", "-o", folder / "o.csv")
+    assert status == 0, errors
+    assert "other.parquet: columns in another order" in errors
+    assert 'column "member" is text, numbers in training' in errors
+    assert "column 'town': 5 of 1000 rows hold a category that" in errors
+    for change, words in (
+        ({"town": "twn"}, 'lacks 1 of the 3 columns needed: "town"; the nearest is "twn"'),
+        (
+            {"town": "income", "income": "town"},
+            'column "income" holds numbers, got "Rome" in row 1',
+        ),
+    ):
+        other.rename(columns=change).to_parquet(folder / "wrong.parquet")
+        status, _, errors = predict(model, folder / "wrong.parquet", "-o", folder / "wrong.csv")
+        assert (status, words in errors) == (2, True), errors
+        assert not (folder / "wrong.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.skops", "{table}", "-o", "-"], "nothing.skops"),
+        (["{model}", "nothing.csv", "-o", "-"], "there is no file nothing.csv"),
+        (["{model}", "{table}", "-o", "out.txt"], "-o must end in .csv or .parquet"),
+        (["{model}", "{table}", "-o", "nowhere/out.csv"], "there is no folder nowhere"),
+        (["{model}", "{table}", "-o", "-", "--id", "usr"], 'the nearest is "user"'),
+        (["{model}", "{table}", "-o", "-", "--rows", "0"], "--rows must be an integer >= 1"),
+    ],
+)
+def test_mistakes_end_in_one_line(saved, arguments, words):
+    folder, _ = saved
+    places = {"model": folder / "model.skops", "table": folder / "table.csv"}
+    status, _, errors = predict(*(argument.format(**places) for argument in arguments))
+    assert (status, words in errors) == (2, True), errors
+    assert errors.splitlines()[-1].startswith("predict.py: error: ")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_half_file(table, saved, sent):
+    folder, _ = saved
+    out = folder / "interrupted"
+    out.mkdir(exist_ok=True)
+    pd.concat([table] * 300).to_csv(folder / "long.csv", index=False)
+    command = [sys.executable, SCRIPT, folder / "model.skops", folder / "long.csv"]
+    command += ["-o", out / "out.csv", "--rows", "100"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not os.listdir(out) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert os.listdir(out) != ["out.csv"]
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; nothing was written" in errors
+    assert os.listdir(out) == []
