@@ -1,9 +1,9 @@
 """Sums over a block of rows, for K neurons at once.
 
-A kernel gets a block of m rows and a loss, and returns sums over the rows, never means:
-sums add, whatever the sizes of the blocks and wherever they are computed. `theta` is
-(d + 1, K), the bias in the last row, and z̃ = dz/dθ is a row of X followed by a 1. Arrays
-over the rows are (m, K), each column one run in memory.
+A kernel takes a block of m rows and a loss, and returns sums over the rows, never means:
+sums can be added, whatever the block sizes and wherever they were computed. `theta` is
+(d + 1, K) with the bias in the last row, and dz/dθ is a row of X followed by a 1. Arrays
+over the rows are (m, K), and each column is contiguous in memory.
 """
 
 from typing import Any, NamedTuple
@@ -17,14 +17,15 @@ from trainer.core.parallel import scratch
 Array = npt.NDArray[Any]
 
 MIN_SYMMETRIC_SIZE = 2**16
-"""From this many entries of X on, a symmetric product costs less than a general one.
+"""If X has at least this many entries, a symmetric product costs less than a general one.
 
-Below, selecting the rows with a negative factor costs more than it saves. Measured on one core:
-569 × 30 .031 ms general, .049 symmetric; 1 000 × 100 .49 and .37; 20 000 × 100 15.7 and 10.0."""
+Below this, selecting the rows with a negative factor costs more than it saves. Measured on one
+core, general and symmetric: 569 × 30 .031 and .049 ms; 1 000 × 100 .49 and .37 ms;
+20 000 × 100 15.7 and 10.0 ms."""
 
 
 class Block(NamedTuple):
-    """Some rows: X (m, d), dense or CSR, targets y (m, 1 or K), weight (m, 1 or K) or None."""
+    """A set of rows: X (m, d), dense or CSR; targets y (m, 1 or K); weight (m, 1 or K) or None."""
 
     X: Any
     y: Array
@@ -44,7 +45,7 @@ def gradient_sums(block: Block, theta: Array, loss: Loss) -> tuple[Array, Array]
 
 
 def gradient_only_sums(block: Block, theta: Array, loss: Loss) -> tuple[Array]:
-    """The second of `gradient_sums` alone: mini-batches have no use for the value."""
+    """Only the second result of `gradient_sums`: mini-batches do not need the value."""
     _, dl_dz = loss.evaluate(_weighted_sums(block, theta), block.y, 1)
     return (_back_to_parameters(block, dl_dz),)
 
@@ -97,7 +98,7 @@ def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
 
 
 def squared_response_sums(block: Block, direction: Array) -> tuple[Array]:
-    """Σ weight·(dz/dθ·s)², (K,): how far a step s moves the z's."""
+    """Σ weight·(dz/dθ·s)², (K,): how much a step s changes the z's."""
     response = _weighted_sums(block, direction, "response")
     return (_sum_over_rows(block, response * response),)
 
@@ -114,7 +115,7 @@ def squared_feature_sums(block: Block) -> tuple[Array]:
 
 
 def _weighted_sums(block: Block, theta: Array, name: str = "z") -> Array:
-    """Z = Xw + b for every neuron, (m, K), in X's precision, in scratch memory of that name."""
+    """Z = Xw + b for every neuron, (m, K), in X's precision, in the scratch array `name`."""
     X, n_neurons = block.X, theta.shape[1]
     if not isinstance(X, np.ndarray):
         z = X @ theta[:-1].astype(X.dtype, copy=False)
@@ -124,7 +125,7 @@ def _weighted_sums(block: Block, theta: Array, name: str = "z") -> Array:
             z.fill(0)
             return z
         np.dot(theta[:-1].T.astype(X.dtype, copy=False), X.T, out=z.T)
-    z += theta[-1] if n_neurons > 1 else theta[-1, 0]  # a number adds faster than an array
+    z += theta[-1] if n_neurons > 1 else theta[-1, 0]  # adding a scalar is faster
     return z
 
 
@@ -152,8 +153,8 @@ def _back_to_parameters(block: Block, upstream: Array) -> Array:
 def _outer_products(block: Block, factor: Array) -> Array:
     """Σ weight·factor·(dz/dθ)(dz/dθ)ᵀ, one matrix for each column of weight·factor.
 
-    In float64 whatever the precision of X: a Hessian in float32 sums need not be definite at
-    a minimum.
+    The sums are in float64, whatever the precision of X: a Hessian summed in float32 need not
+    be positive definite at a minimum.
     """
     if block.weight is not None:
         factor = factor * block.weight
@@ -173,8 +174,8 @@ def _outer_products(block: Block, factor: Array) -> Array:
 def _symmetric_product(X: Array, factor: Array) -> Array:
     """Σ factor·xxᵀ over the rows of X.
 
-    NumPy computes AᵀA as a symmetric update, at half the cost of a general product, so the rows
-    are scaled by √|factor|, and those with a negative factor are subtracted twice.
+    NumPy computes AᵀA as a symmetric update, at half the cost of a general product. So the rows
+    are scaled by √|factor|, and twice the product of those with a negative factor is subtracted.
     """
     if X.size < MIN_SYMMETRIC_SIZE:
         return X.T @ (X * factor[:, np.newaxis])
@@ -188,5 +189,5 @@ def _symmetric_product(X: Array, factor: Array) -> Array:
 
 
 def _with_data(X: Any, data: Array) -> Any:
-    """A sparse matrix with other numbers in X's places, which it shares."""
+    """A sparse matrix that shares X's sparsity pattern but has other values."""
     return type(X)((data, X.indices, X.indptr), shape=X.shape)

@@ -1,7 +1,7 @@
 """The loss of one row as a function of z and y: its value, its derivatives, its constants.
 
-This is the only file that knows the squared error of a sigmoid. Kernels, objective and
-optimizers work with whatever a `Loss` returns; `docs/extending.md` adds another one.
+This is the only file that depends on the squared error of a sigmoid. Kernels, objective and
+optimizers work with whatever a `Loss` returns; `docs/extending.md` shows how to add another one.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ Array = npt.NDArray[Any]
 
 
 class Loss:
-    """A twice differentiable loss l(z, y) of one row; subclasses write `evaluate`.
+    """A twice differentiable loss l(z, y) of one row; subclasses implement `evaluate`.
 
     Attributes
     ----------
     max_value : float
-        Largest value for targets in [0, 1]; inf if there is none. Training counts as
-        diverged when J exceeds its first value by more than this.
+        Largest value for targets in [0, 1]; inf if there is none. Training has diverged when
+        J exceeds its first value by more than this.
     min_curvature, max_curvature : float
-        Bounds of d²l/dz² for targets in [0, 1]. The largest bounds the Lipschitz constant of
-        the gradient, the smallest how far a Hessian can be from positive definite.
+        Bounds of d²l/dz² for targets in [0, 1]. The upper bound limits the Lipschitz constant
+        of the gradient; the lower bound limits how far a Hessian can be from positive definite.
     curvature_at_zero : float
         d²l/dz² at z = 0 for y = 0 and y = 1: the Hessian at θ = 0 is this times the Gram matrix.
     """
@@ -35,7 +35,7 @@ class Loss:
     curvature_at_zero: float
 
     def encode(self, y: Array) -> tuple["Loss", Array]:
-        """The loss and the targets as it wants to have them stored; by default as they are."""
+        """The loss to use and the targets in its encoding; by default both are unchanged."""
         return self, y
 
     def evaluate(self, z: Array, y: Array, order: int) -> tuple[Array, ...]:
@@ -46,14 +46,14 @@ class Loss:
         z : array of shape (m, K)
             Weighted sums; may be overwritten.
         y : array of shape (m, 1) or (m, K)
-            Targets as `encode` stores them; must not be overwritten.
+            Targets as encoded by `encode`; must not be overwritten.
         order : int
-            Highest derivative wanted: 0, 1 or 2.
+            Highest derivative required: 0, 1 or 2.
 
         Returns
         -------
         tuple of order + 1 arrays of shape (m, K)
-            No two share memory, and the caller may overwrite them. The next call may too.
+            No two share memory. Both the caller and the next call may overwrite them.
         """
         raise NotImplementedError
 
@@ -73,9 +73,9 @@ class SquaredError(Loss):
 
         dl/dz = 2 r v,    d²l/dz² = 2 v² + 2 r v (1 - 2σ)
 
-    For y = 0 and y = 1 all three keep their full relative precision on both tails; any other
-    finite target is accepted too. The constants hold for y in [0, 1]; both curvatures are
-    extremes of the cubic 2 p (1 - p)² (3p - 1), with p the probability of the row's own label.
+    For y = 0 and y = 1 all three keep full relative precision on both tails. Any other finite
+    target is accepted too. The constants hold for y in [0, 1]; the two curvature bounds are the
+    extrema of the quartic 2 p (1 - p)² (3p - 1), where p is the probability of the row's label.
     """
 
     max_value = 1.0
@@ -84,14 +84,14 @@ class SquaredError(Loss):
     curvature_at_zero = 1 / 8
 
     def encode(self, y: Array) -> tuple[Loss, Array]:
-        """Targets that are all 0 or 1 are stored as signs 1 - 2y, which need less arithmetic."""
+        """Encode targets that are all 0 or 1 as signs 1 - 2y, which need less arithmetic."""
         signs = 1 - 2 * y
         return (SignedSquaredError(), signs) if (np.abs(signs) == 1).all() else (self, y)
 
     def evaluate(self, z: Array, y: Array, order: int) -> tuple[Array, ...]:
         """See `Loss.evaluate`."""
         sigma, one_minus_sigma = _sigmoid_pair(z)
-        residual = (1 - y) * sigma  # σ - y without subtracting from σ, which would lose a tail
+        residual = (1 - y) * sigma  # σ - y computed without cancellation on the tails
         residual -= y * one_minus_sigma
         if order == 0:
             residual *= residual
@@ -115,7 +115,7 @@ class SquaredError(Loss):
 
 
 class SignedSquaredError(SquaredError):
-    """`SquaredError` for y of 0 and 1, stored as s = 1 - 2y: the sign of a wrong z.
+    """`SquaredError` for y of 0 and 1, encoded as s = 1 - 2y: the sign of z on the wrong side.
 
     With q = σ(s z), the probability of the wrong label, and p = 1 - q:
 
@@ -163,7 +163,7 @@ def sigmoid(z: npt.ArrayLike) -> Array:
 def _sigmoid_pair(z: Array) -> tuple[Array, Array]:
     """σ and 1 - σ with one exponential; overwrites `z`.
 
-    exp(z) is stopped short of overflow: 1 - σ is below the normal numbers there.
+    z is clipped just before exp(z) overflows; beyond that, 1 - σ is no normal number.
     """
     np.minimum(z, 708.0 if z.dtype == np.float64 else 87.0, out=z)
     sigma = np.exp(z, out=scratch("sigma", z.shape, z.dtype))

@@ -1,9 +1,9 @@
-"""Other starting points: J can have several minima, so look for one lower than the one found.
+"""Restarts: J can have several minima, so look for a lower one than the minimum found.
 
-J is bounded, so the best minimum may give up some rows for good, and a solver that starts
-at θ = 0 can end in a minimum that compromises with all of them. Candidates are followed
-for a few steps on a sample of the rows, side by side with the minimum found. Only one that
-comes out lower is worth a second training.
+The loss is bounded, so the best minimum may misclassify some rows badly, while a solver that
+starts at θ = 0 can end in a minimum that compromises between all rows. Each candidate start is
+followed for a few steps on a sample of the rows, alongside the minimum found. Only a candidate
+that ends lower justifies a second run.
 """
 
 from typing import Any, NamedTuple
@@ -23,54 +23,54 @@ SAMPLE_ROWS = 4_000
 """Candidates are compared on at most this many rows."""
 
 MIN_NEGATIVE_CURVATURE = 0.02
-"""Other starts are tried where the share of rows with p < 1/3 is at least this ..."""
+"""Other starts are tried if the fraction of rows with p < 1/3 is at least this ..."""
 
 MIN_J = 0.03
-"""... or where J is at least this and some rows are outliers.
+"""... or if J is at least this and some rows are outliers.
 
-With their leverage they can hold a neuron near θ = 0, undecided about all rows. Of 67 problems
-whose first minimum was not the lowest, all met one of the two conditions.
+The leverage of outliers can hold a neuron near θ = 0, where no row is classified clearly. All of
+67 problems whose first minimum was not the lowest met one of the two conditions.
 """
 
 OUTLIER_RATIO = 3.0
-"""Rows are shrunk where the largest norm exceeds the median norm by this factor.
+"""Rows are shrunk if the largest norm exceeds the median norm by this factor.
 
-Below it the shrunk rows lead to the same minimum (40 of 41 gains were above 3.3), and a
-Gaussian cloud in two or more dimensions, where nothing can be gained, stays below it.
+Below this factor, shrinking leads to the same minimum (40 of 41 gains were above 3.3). Gaussian
+data in two or more dimensions, where there is nothing to gain, stay below it.
 """
 
 STEPS = 10
-"""Optimizer steps that a candidate is followed for."""
+"""Number of optimizer steps for which a candidate is followed."""
 
 FIRST_EXCESS = 1.0
 FIRST_EXCESS_4, FIRST_EXCESS_16 = 0.3, 0.6
-"""A candidate is given up when its J exceeds the control's by this share of it, times (1 - t)².
+"""A candidate is dropped if its J exceeds the control's by more than this fraction × (1 - t)².
 
-t is the part of the steps done. Nine in ten of the candidates that end below the control keep
-the first bound. The others are those of 4 and 16 times the minimum found: J rises by less on
-the data where these help (.08 to .20 and .3 to .5 on Long and Servedio's), and by more where
-the minimum is well calibrated (.36 and 3 or more on toy sets).
+t is the fraction of the steps done. Nine in ten of the candidates that end below the control
+satisfy the first bound. The other two are for 4 and 16 times the minimum found: there J rises by
+less on data where these starts help (.08 to .20 and .3 to .5 on Long and Servedio's), and by
+more where the minimum is well calibrated (.36 and at least 3 on toy sets).
 """
 
 GAIN = 1e-3
-"""Share of J by which a candidate must be lower: the steps have not settled more than that."""
+"""Fraction of J by which a candidate must be lower: after few steps, J is no more precise."""
 
 TIE = 0.03
-"""Candidates that are this close after the steps are a tie, and the first in order is taken.
+"""Candidates whose J is this close after the steps are tied, and the first in order is taken.
 
-Which of them ends lower is open (measured: the mean gap to the lowest known J is .0045 with
-this and .0044 without), while the first leads to a minimum that fits the inliers better: on
-200 leverage outliers among 1 000 rows .918 accuracy against .892 (ten seeds).
+Which of them would end lower is uncertain (measured: the mean gap to the lowest known J is .0045
+with this rule and .0044 without), but the first leads to a minimum that fits the inliers better:
+with 200 leverage outliers among 1 000 rows, accuracy .918 instead of .892 (ten seeds).
 """
 
 SIGNIFICANT = 1e-6
-"""Share of J by which a second training must end lower to replace the first."""
+"""Fraction of J by which a second run must end lower to replace the first."""
 
 SAME_RESPONSE = 0.1
-"""Parameters agree if their z's differ by at most this share of their root mean square."""
+"""Parameters agree if their z's differ by at most this fraction of their root mean square."""
 
 LARGEST_HESSIAN = 40
-"""Up to this many parameters candidates are followed by Newton steps, above by L-BFGS."""
+"""Candidates are followed by Newton steps up to this many parameters, by L-BFGS above."""
 
 
 class LowerStarts(NamedTuple):
@@ -83,7 +83,7 @@ class LowerStarts(NamedTuple):
     theta : array of shape (d + 1, k)
         Those starts.
     n_starts : array of shape (K,)
-        Starts compared, the one that led to the minimum found included.
+        Number of starts compared, including the one that led to the minimum found.
     n_agreeing : array of shape (K,)
         How many of them led to the lowest minimum among them.
     """
@@ -99,22 +99,22 @@ def lower_starts(
 ) -> LowerStarts:
     """Look for starts from which J falls below the minima already found.
 
-    Where some rows are outliers, the candidates are, in this order:
+    If some rows are outliers, the candidates are, in this order:
 
     1. 4 times a fit of a few optimizer steps to rows that are shrunk to at most their median
-       norm: far outliers have no leverage there, and its parameters are valid for the rows
-       as they are;
+       norm. Distant outliers have no leverage in this fit, and its parameters are valid for the
+       original rows;
     2. that fit itself;
     3. 16 times the minimum found.
 
-    Elsewhere they are 4 and 16 times the minimum found. Those keep its direction but decide
-    every row, so that rows far on the wrong side lose their influence; they lead out of the
+    Otherwise they are 4 and 16 times the minimum found. These keep its direction but saturate
+    every row, so that rows far on the wrong side lose their influence. They lead out of the
     minimum that convex losses share on the noisy data of Long and Servedio [1]_. From the
-    fifth start on, random directions are added that move the z's by 4 (root mean square).
+    fifth start on, random directions are added whose z's have a root mean square of 4.
 
-    A candidate is lower if it is below the *control*, the minimum found, which takes the
-    same steps on the same sample: a sample's own minimum is always lower there than that
-    of all rows.
+    A candidate is compared with the *control*: the minimum found, after the same steps on the
+    same sample. Without these steps the control would be at a disadvantage, because the minimum
+    on a sample is always lower there than the minimum on all rows.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def lower_starts(
     J : array of shape (K,)
         Cost there.
     n_starts : int
-        Starts to compare for a neuron, the one that led to `theta` included; >= 2.
+        Number of starts to compare for each neuron, including the one that led to `theta`; >= 2.
     rng : Generator
-        Draws the sample and the random starts.
+        Generator for the sample and the random starts.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def lower_starts(
         shrunk = None if shrunk is None else shrunk.select(index)
     others, excess = _candidates(objective, shrunk, theta, n_starts, rng)
     starts = np.stack([theta, *others], axis=1)
-    # on all rows the control is at its minimum already
+    # on all rows the control is already at its minimum
     ended, costs = _follow(objective, starts, excess, control_moves=is_sampled)
     lowest = costs.min(axis=0)
     lower = lowest < costs[0] * (1 - GAIN)
@@ -174,7 +174,7 @@ def _candidates(
     n_starts: int,
     rng: np.random.Generator,
 ) -> tuple[list[Array], list[float]]:
-    """Other starts for each neuron, (d + 1, K) each, and how much higher they may begin."""
+    """Other starts for each neuron, (d + 1, K) each, and the excess of J that each may have."""
     if shrunk is None:
         candidates, excess = [4 * theta, 16 * theta], [FIRST_EXCESS_4, FIRST_EXCESS_16]
     else:
@@ -218,7 +218,7 @@ def _with_shrunk_rows(objective: Objective) -> Objective | None:
 
 
 def _median(values: Array, weight: Array) -> float:
-    """Median of values that count as often as their weight says."""
+    """Weighted median."""
     order = np.argsort(values)
     totals = np.cumsum(weight[order])
     return float(values[order[np.searchsorted(totals, totals[-1] / 2)]])
@@ -233,8 +233,8 @@ def _follow(
 ) -> tuple[Array, Array]:
     """Take `STEPS` steps from every start (d + 1, S, K); the first of each neuron is the control.
 
-    Starts leave early that are too far above their control, and those that have settled at
-    its cost. Returns the parameters reached (d + 1, S, K) and J there (S, K).
+    A start is dropped early if its J is too far above the control's, or has converged to the
+    same value. Returns the parameters reached (d + 1, S, K) and J there (S, K).
     """
     size, n_starts, n_neurons = starts.shape
     neuron = np.tile(np.arange(n_neurons), n_starts)
@@ -270,7 +270,7 @@ def _follow(
 
 
 def _n_agreeing(objective: Objective, ended: Array, costs: Array, best: Array) -> Array:
-    """How many of the starts of each neuron ended where its start `best` (K,) did, (K,)."""
+    """For each neuron, how many starts ended at the same point as its start `best` (K,), (K,)."""
     neurons = np.arange(len(best))
     kept, lowest = ended[:, best, neurons], costs[best, neurons]
     start, neuron = np.nonzero(costs <= lowest * (1 + GAIN))

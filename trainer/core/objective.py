@@ -2,8 +2,8 @@
 
     J_k(θ) = Σ_i weight_i l(z_ik, y_ik) / Σ_i weight_i + alpha_k/2 ‖w_k‖²
 
-The sums come from the rows, block by block; here they are divided once and the penalty is
-added. The bias, the last row of θ, is not penalised.
+The rows supply the sums, block by block. Here they are divided by the weights' sum and the
+penalty is added. The bias, the last row of θ, is not penalised.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from trainer.core.rows import ArrayRows, Kernel, Rows, promoted
 Array = npt.NDArray[Any]
 
 MAX_EXACT_EIGENVALUE = 500
-"""Up to this many parameters λmax comes from the Gram matrix, above from Lanczos iterations."""
+"""λmax comes from the Gram matrix up to this many parameters, from Lanczos iterations above."""
 
 
 class PassCounter:
-    """How many rows have been read, by an objective and by all that was derived from it."""
+    """Number of rows read by an objective and by all objectives derived from it."""
 
     def __init__(self) -> None:
         self.n_rows_read = 0
@@ -37,11 +37,11 @@ class Objective:
     Parameters
     ----------
     rows : Rows
-        The training data, its targets as the loss stores them (`Loss.encode`).
+        The training data, with targets as encoded by the loss (`Loss.encode`).
     alpha : float or array of shape (K,)
-        L2 penalty on the weights, one for all neurons or one each; >= 0.
+        L2 penalty on the weights, one for all neurons or one for each; >= 0.
     fit_intercept : bool
-        False holds every bias where it starts: its derivatives are reported as 0.
+        If False, every bias keeps its initial value: its derivatives are reported as 0.
     loss : Loss
         Loss of one row.
     counter : PassCounter, optional
@@ -52,9 +52,9 @@ class Objective:
     n_rows, n_parameters : int
         n, and d + 1.
     is_sparse : bool
-        Whether the features are sparse: then a gradient is cheap beside a Hessian.
+        Whether the features are sparse: then a gradient is cheap compared with a Hessian.
     rounding : float
-        Values of J that differ by less than this, relative to J, cannot be told apart.
+        Relative differences of J below this are indistinguishable from rounding errors.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Objective:
         fit_intercept: bool = True,
         loss: Loss = SQUARED_ERROR,
     ) -> "Objective":
-        """The objective over rows in memory, with targets as they are."""
+        """The objective over rows in memory, with targets that are not yet encoded."""
         loss, y = loss.encode(y)
         return cls(ArrayRows(*promoted(X, y, weight)), alpha, fit_intercept, loss)
 
     @property
     def n_passes(self) -> float:
-        """How often the rows have been read."""
+        """Number of passes over the rows so far."""
         return self.counter.n_rows_read / self.n_rows
 
     def over(self, rows: Rows) -> "Objective":
@@ -118,7 +118,7 @@ class Objective:
         return self._with_penalty(values, theta), self._derivative(sums, theta)
 
     def gradient(self, theta: Array) -> Array:
-        """dJ/dθ (d + 1, K) alone, for mini-batches: what `value_and_gradient` gives second."""
+        """dJ/dθ (d + 1, K) alone, for mini-batches: the second result of `value_and_gradient`."""
         (sums,) = self._sum_loss(kernels.gradient_only_sums, theta)
         return self._derivative(sums, theta)
 
@@ -139,7 +139,7 @@ class Objective:
         return self._bias_held(sums / self.rows.weight_sum)
 
     def gram(self) -> Array:
-        """Mean of x̃x̃ᵀ (d + 1, d + 1, 1 or K): sᵀGs is the mean square that a step s moves z."""
+        """Mean G of x̃x̃ᵀ (d + 1, d + 1, 1 or K); a step s changes z by sᵀGs in mean square."""
         (sums,) = self._sum(kernels.gram_sums)
         return self._bias_held(sums / self.rows.weight_sum)
 
@@ -158,7 +158,7 @@ class Objective:
         return self.loss.max_curvature * self.mean_square_response(direction) + penalty
 
     def mean_square_response(self, direction: Array) -> Array:
-        """Mean of (dz/dθ·s)² over the rows (K,): how far a step s moves the z's."""
+        """Mean of (dz/dθ·s)² over the rows (K,): how much a step s changes the z's."""
         direction = self._without_intercept(direction)
         (squares,) = self._sum(kernels.squared_response_sums, direction)
         return squares / self.rows.weight_sum
@@ -169,7 +169,7 @@ class Objective:
         return dsig_dz / self.rows.weight_sum, max_slope / self.rows.weight_sum
 
     def negative_curvature_fraction(self, theta: Array) -> Array:
-        """Share of the weight (K,) on rows with d²l/dz² < 0.
+        """Fraction of the weight (K,) on rows with d²l/dz² < 0.
 
         For the squared error these are the rows whose own label has a probability below 1/3.
         """
@@ -179,11 +179,11 @@ class Objective:
     def lipschitz(self, batch_size: int | None = None) -> Array:
         """Lipschitz constant L (1,) or (K,) of dJ/dθ: c · λmax(X̃ᵀX̃)/n + alpha.
 
-        X̃ is X with the column of ones, its rows weighted, and c the largest d²l/dz² of any
-        row. Step lengths up to 1/L never raise J. A batch of m rows can be steeper than the
-        whole: for it the mean row's own constant over m is added (after Gower et al., "SGD:
-        general analysis and improved rates", ICML 2019, with the mean row in place of the
-        steepest).
+        X̃ is X with a column of ones and weighted rows, and c is the largest d²l/dz² of any
+        row. Step lengths up to 1/L never increase J. A batch of m rows can have a larger
+        constant than the whole, so for batches the mean row's own constant divided by m is
+        added (after Gower et al., "SGD: general analysis and improved rates", ICML 2019, with
+        the mean row in place of the steepest).
         """
         n_weightings = len(self.rows.weight_sum)
         largest = [
@@ -206,14 +206,14 @@ class Objective:
         return squares / self.rows.weight_sum
 
     def hessian_diagonal_at_zero(self) -> Array:
-        """Diagonal of d²J/dθ² at θ = 0, where all rows have one d²l/dz², (d + 1, 1 or K)."""
+        """Diagonal of d²J/dθ² at θ = 0, where d²l/dz² is equal for all rows, (d + 1, 1 or K)."""
         diagonal = self.loss.curvature_at_zero * self.mean_square_features()
         diagonal = diagonal + np.zeros_like(self.alpha)
         diagonal[:-1] += self.alpha
         return diagonal
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Objective"]:
-        """The same objective over small random batches that together hold every row once."""
+        """The same objective over small random batches that together contain every row once."""
         for rows in self.rows.minibatches(rng, size):
             yield self.over(rows)
 
@@ -261,6 +261,7 @@ class Objective:
             return float(np.linalg.eigvalsh(self._bias_held(gram)[..., 0])[-1])
         operator = LinearOperator((size, size), matvec=gram_product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(size)
-        # Lanczos comes from below, to a relative 1e-6: the last factor keeps 1/L a safe step.
+        # Lanczos approaches the eigenvalue from below, to a relative 1e-6; the last factor
+        # makes sure that 1/L is a safe step.
         largest = eigsh(operator, k=1, v0=start, tol=1e-6, return_eigenvectors=False)
         return float(largest[0]) * (1 + 1e-5)

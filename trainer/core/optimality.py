@@ -1,9 +1,10 @@
-"""What a small gradient does not prove: that this is a minimum, a finite one, and reached.
+"""Optimality checks beyond the gradient: whether a minimum is reached, and whether one exists.
 
-The gradient is also small at a saddle, on a plateau where every row is saturated, on the way
-to infinity of separable data, and wherever the features' scale makes it so. Curvature,
-Newton's step and the cost along the ray through θ tell these apart. All of them are taken in
-the features' own units, so that the verdict does not depend on their scale.
+The gradient is also small at a saddle point, on a plateau where every row is saturated, as the
+weights of separable data grow without bound, and wherever the scale of the features makes it
+small. Curvature, Newton's step and the objective along the ray through θ distinguish these
+cases. All of them are computed in units of the features, so that the result does not depend on
+the features' scale.
 """
 
 from dataclasses import dataclass
@@ -19,80 +20,82 @@ from trainer.core.objective import Objective
 Array = npt.NDArray[Any]
 
 SAMPLE_ROWS = 20_000
-"""Above this many rows the curvature is that of a random sample of as many."""
+"""Above this many rows, curvature is computed on a random sample of this size."""
 
 LARGEST_HESSIAN = 2_000
-"""Up to this many parameters the Hessian is formed and its eigenvalues are computed.
+"""Up to this many parameters, the Hessian is formed and its eigenvalues are computed.
 
-At 1 200 parameters that took .2 to .3 s. Lanczos iteration to 1e-2 took as long, had not
-converged after 321 products in 8 of 24 cases, and told a positive value of two singular Hessians.
+With 1 200 parameters this took .2 to .3 s. Lanczos iteration to 1e-2 took as long, had not
+converged after 321 products in 8 of 24 cases, and gave a positive value for two singular Hessians.
 """
 
 PRODUCTS = 80
-"""Above that, Lanczos and conjugate gradient iterations take so many Hessian products each."""
+"""Above that, Lanczos and conjugate gradients each use at most this many Hessian products."""
 
 SHARE_PER_TOL = 100
 NEGLIGIBLE_PER_TOL = 1e-4
-"""At a minimum, J can fall by at most 100 tol of itself, or by at most 1e-4 tol.
+"""At a minimum, J can still decrease by at most 100 tol × J, or by at most 1e-4 tol.
 
-With the default tol = 1e-6 these are 1e-4 of J, or 1e-10 where J is next to nothing.
+With the default tol = 1e-6 these are 1e-4 of J, or 1e-10 where J is almost 0.
 """
 
 CAUTION = 4
-"""The second-order model may be wrong by this factor: J's tails are not quadratic.
+"""The second-order model may be wrong by this factor: J is not quadratic on its tails.
 
 Without it, one of 500 random problems ended 2.1e-4 of J above its minimum (1 313 x 1 297,
 separable, alpha = 1e-8).
 """
 
 LONGEST_STEP = 0.1
-"""At a minimum, Newton's step moves the z's by at most this (root mean square).
+"""At a minimum, Newton's step changes the z's by at most this (root mean square).
 
-Further out the second-order model says nothing: where all rows are saturated, it promises
-almost no decrease, with steps that move the z's by 1 or more.
+For longer steps the second-order model is not valid: where all rows are saturated, it predicts
+almost no decrease, from steps that change the z's by 1 or more.
 """
 
 SATURATED = 1e-4
-"""A neuron is saturated if its gradient promises less than this share of J whatever the labels."""
+"""A neuron is saturated if no labels could give a gradient worth more than this fraction of J."""
 
 CURVATURE_TOL = 1e-2
-"""Relative accuracy of a curvature that is iterated for."""
+"""Relative accuracy of an eigenvalue that is computed iteratively."""
 
 
 @dataclass(frozen=True)
 class OptimalityReport:
-    """Where a neuron stands, beyond its gradient.
+    """What is known of a neuron's parameters beyond the gradient.
 
     Attributes
     ----------
     status : str
-        "minimum": the curvature is nowhere negative and, by Newton's step, J is at most
-        100 tol of itself (or 1e-4 tol) above the minimum; or J is below 1e-4 tol.
-        "unfinished": the curvature is nowhere negative, but J can fall further.
+        "minimum": no direction has negative curvature and, by Newton's step, J exceeds the
+        minimum by at most 100 tol × J (or 1e-4 tol); or J is below 1e-4 tol.
+        "unfinished": no direction has negative curvature, but J can decrease further.
         "saddle": there is a direction of negative curvature.
-        "saturated": so saturated that the gradient would be this small whatever the labels.
-        "unbounded": J keeps falling along the ray through θ, so that no finite point on it is
-        a minimum.
+        "saturated": the neuron is so saturated that the gradient would be this small whatever
+        the labels.
+        "unbounded": J keeps decreasing along the ray through θ, so that no finite point on it
+        is a minimum.
         "separable": unbounded, and θ classifies every row correctly.
     limit : float
-        Limit of J along the ray through θ, where it is unbounded: with labels of 0 and 1, the
-        share of the rows that this direction leaves wrong (a row on the boundary counts 1/4).
+        Limit of J along the ray through θ if it is unbounded: with labels of 0 and 1, the
+        fraction of rows that this direction misclassifies (a row on the boundary counts 1/4).
     smallest_curvature : float
-        Lowest eigenvalue of D^-½ H D^-½, with H = d²J/dθ² and D the diagonal of H at θ = 0. It
-        has the sign of the lowest eigenvalue of H (Sylvester's law of inertia) and no units:
-        1 is the curvature along one feature at θ = 0. It is 0 where rounding hides the sign.
-        Of more than 20 000 rows it is that of a sample; if that is negative, it is that of all
-        rows, in the same direction if it is negative there too. Of more than 2 000 parameters
-        it is iterated for, and not below the eigenvalue: a negative value is proved, a positive
-        one is not.
+        Smallest eigenvalue of D^-½ H D^-½, where H = d²J/dθ² and D is the diagonal of H at
+        θ = 0. It has the sign of the smallest eigenvalue of H (Sylvester's law of inertia) and
+        no units: 1 is the curvature along one feature at θ = 0. It is 0 if rounding hides the
+        sign. With more than 20 000 rows it is computed on a sample. If it is negative there, the
+        curvature in the same direction is computed on all rows, and is reported if it is
+        negative too; otherwise the smallest eigenvalue on all rows is. With more than 2 000
+        parameters it is computed iteratively, from above: a negative value proves that there is
+        negative curvature, but a positive one does not prove that there is none.
     remaining_decrease : float
-        How far J can fall from here by Newton's step, as a share of J; infinite where the
+        How much J can still decrease, by Newton's step, as a fraction of J; infinite if the
         curvature is negative.
     scaled_gradient : float
-        Largest component of D^-½ dJ/dθ / √8, in absolute value: that of dJ/dθ if the features
-        had a root mean square of 1.
+        Largest component of D^-½ dJ/dθ / √8, in absolute value: the largest component of dJ/dθ
+        if every feature had a root mean square of 1.
     mean_sigmoid_derivative : float
-        Mean of σ(1 - σ) over the rows: 1/4 at θ = 0, near 0 where the neuron is saturated.
+        Mean of σ(1 - σ) over the rows: 1/4 at θ = 0, near 0 if the neuron is saturated.
     """
 
     status: str
@@ -110,21 +113,21 @@ def check_optimality(
     hessians: dict[int, Array] | None = None,
     known: tuple[Array, Array] | None = None,
 ) -> list[OptimalityReport]:
-    """Look beyond the gradient of each neuron of a bank.
+    """Check, for each neuron of a bank, what a small gradient does not prove.
 
     Parameters
     ----------
     objective : Objective
-        Cost of a bank of K neurons.
+        Objective of a bank of K neurons.
     theta : array of shape (d + 1, K)
-        Where training ended.
+        Parameters at the end of training.
     tol : float
-        What counts as no slope. It sets how close J must be to its minimum too: to 100 tol of
-        itself, or 1e-4 tol.
+        Tolerance on the gradient. It also sets how close J must be to its minimum: within
+        100 tol × J, or 1e-4 tol.
     hessians : dict of arrays of shape (d + 1, d + 1), optional
-        d²J/dθ² there by number of the neuron, where it is known.
+        d²J/dθ² at `theta`, by number of the neuron, where it is known.
     known : tuple of arrays of shape (K,) and (d + 1, K), optional
-        J and dJ/dθ there, if they are known.
+        J and dJ/dθ at `theta`, if they are known.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def check_optimality(
         at, hessian = theta[:, index], (hessians or {}).get(k)
         curvature = _Curvature(sample.select(index), at, diagonal[:, k], hessian)
         place = curvature.place(gradient[:, k])
-        if place.smallest < 0 and sample is not objective:  # perhaps by the sample's chance
+        if place.smallest < 0 and sample is not objective:  # may be due to the sample alone
             whole = objective.select(index)
             product = whole.hessian_product(at, place.direction)
             smallest = float(np.vecdot(place.direction.T, product.T)[0])
@@ -190,19 +193,19 @@ def _status(
     is_low = CAUTION * place.decrease <= max(allowed_share(objective, tol) * J, negligible)
     if is_low and place.is_convex and moved <= LONGEST_STEP**2:
         return "minimum", np.nan
-    # no component of the gradient, over √D, exceeds √(4 mean max|dl/dz|), whatever the labels
+    # whatever the labels, no component of D^-½ gradient exceeds √(4 mean max|dl/dz|)
     if 2 * mean_max_slope <= SATURATED * J:
         return "saturated", np.nan
     return "saddle" if place.smallest < 0 else "unfinished", np.nan
 
 
 def allowed_share(objective: Objective, tol: float) -> float:
-    """Share of J by which it may exceed its minimum: 100 tol, as far as rounding lets one tell."""
+    """Fraction of J by which it may exceed its minimum: 100 tol, but not less than rounding."""
     return max(SHARE_PER_TOL * tol, 100 * objective.rounding)
 
 
 def _limit_of_falling_ray(objective: Objective, theta: Array) -> float | None:
-    """Limit of J(tθ) for t → ∞, if J falls all the way from t = 1/2; else None."""
+    """Limit of J(tθ) as t → ∞ if J decreases monotonically from t = 1/2 on; else None."""
     norm = float(np.abs(theta).max())
     factors = np.append(2.0 ** np.arange(-1, 12), 1e100 / norm)
     neurons = np.zeros(len(factors), dtype=int)
@@ -213,21 +216,21 @@ def _limit_of_falling_ray(objective: Objective, theta: Array) -> float | None:
 
 
 class _Place(NamedTuple):
-    """What the second-order model says of a point, in the features' own units."""
+    """The second-order model at a point, in units of the features."""
 
     smallest: float
     direction: Array
-    """Of that curvature, (d + 1, 1), where it is negative."""
+    """Direction of the smallest curvature, (d + 1, 1), if that is negative."""
     is_convex: bool
     decrease: float
-    """gᵀH⁻¹g/2, infinite where the curvature is negative."""
+    """gᵀH⁻¹g/2; infinite if the curvature is negative."""
     step: Array
     """Newton's step -H⁻¹g, without the bias if there is none."""
     scaled_gradient: float
 
 
 class _Curvature:
-    """M = D^-½ H D^-½ at a point: formed where that is affordable, else by its products."""
+    """M = D^-½ H D^-½ at a point: as a matrix if that is affordable, else as an operator."""
 
     def __init__(
         self, objective: Objective, theta: Array, diagonal: Array, hessian: Array | None
@@ -236,7 +239,7 @@ class _Curvature:
         self.size = size = len(theta) if objective.fit_intercept else len(theta) - 1
         self.scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1)[:size])
         self.rounding = size * objective.rounding
-        """Eigenvalues this small have no certain sign."""
+        """The sign of an eigenvalue smaller than this is uncertain."""
         self.matrix: Array | None = None
         if hessian is None and size <= LARGEST_HESSIAN:
             hessian = objective.value_gradient_hessian(theta)[2][..., 0]
@@ -244,7 +247,7 @@ class _Curvature:
             self.matrix = hessian[:size, :size] * np.outer(self.scale, self.scale)
 
     def place(self, gradient: Array) -> _Place:
-        """Curvature and Newton's step where the gradient is `gradient` (d + 1,)."""
+        """Curvature and Newton's step at the point, whose gradient is `gradient` (d + 1,)."""
         scaled = self.scale * gradient[: self.size]
         largest = float(np.abs(scaled).max(initial=0) / np.sqrt(8))
         nowhere = np.zeros_like(self.theta)
@@ -274,25 +277,25 @@ class _Curvature:
         return _Place(0.0, nowhere, is_convex, decrease, step, largest)
 
     def _solved(self, scaled: Array, smallest: float) -> tuple[Array, float]:
-        """Solution x of M x = `scaled`, and scaledᵀx/2 or a bound of it; M is definite."""
+        """Solution x of M x = `scaled`, and scaledᵀx/2 or an upper bound; M is definite."""
         solution: Array
         if self.matrix is not None:
             solution = np.linalg.solve(self.matrix, scaled)
             return solution, float(scaled @ solution) / 2
         operator = LinearOperator((self.size,) * 2, matvec=self._product, dtype=np.float64)
         solution = cg(operator, scaled, rtol=1e-2, maxiter=PRODUCTS)[0]
-        left = scaled - self._product(solution)  # at worst in the flattest direction
+        left = scaled - self._product(solution)  # worst case: in the flattest direction
         return solution, float(scaled @ solution + left @ left / smallest) / 2
 
     def _moves_no_z(self, vectors: Array) -> bool:
-        """Whether directions without curvature are those of collinear or empty columns."""
+        """Whether the directions without curvature come from collinear or empty columns."""
         directions = np.zeros((len(self.theta), vectors.shape[1]))
         directions[: self.size] = self.scale[:, np.newaxis] * vectors
         bank = self.objective.select(np.zeros(vectors.shape[1], dtype=int))
         return bool((bank.mean_square_response(directions) <= 10 * self.rounding).all())
 
     def _lanczos(self) -> tuple[float, Array]:
-        """Lowest eigenvalue and its vector by Lanczos iteration with reorthogonalisation."""
+        """Smallest eigenvalue and its eigenvector by Lanczos iteration with reorthogonalisation."""
         vector = np.random.default_rng(0).standard_normal(self.size)
         basis = [vector / np.linalg.norm(vector)]
         diagonal: list[float] = []

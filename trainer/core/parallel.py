@@ -1,8 +1,8 @@
-"""Who computes: threads, BLAS on one thread each, and scratch memory.
+"""Parallel execution: threads, the limit of one BLAS thread each, and scratch memory.
 
-Work that is large enough is shared by Python threads, each of which runs BLAS on a single
-core: OpenBLAS's own threads keep spinning for about 100 ms after a call, on the cores that
-the next block needs.
+Large computations are divided among Python threads, each of which runs BLAS on a single core.
+OpenBLAS's own threads would keep spinning for about 100 ms after a call, on the cores that the
+next block needs.
 """
 
 import os
@@ -21,10 +21,10 @@ Array = npt.NDArray[Any]
 
 
 class BlasLimit:
-    """BLAS held at one thread while any fit of this process needs it.
+    """Limits BLAS to one thread while any fit of this process requires it.
 
-    The number of BLAS threads belongs to the process, so the fits that hold it are counted:
-    the first one sets the limit, the last one restores what was set before.
+    The number of BLAS threads is a setting of the process, so the fits that require the limit
+    are counted: the first sets the limit, and the last restores the previous number.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class BlasLimit:
         self.n_threads_before = 1
 
     def acquire(self) -> None:
-        """Hold BLAS at one thread."""
+        """Limit BLAS to one thread."""
         with self.lock:
             if self.n_holders == 0:
                 self.n_threads_before = _blas_threads()
@@ -43,7 +43,7 @@ class BlasLimit:
             self.n_holders += 1
 
     def release(self) -> None:
-        """Stop holding it; the last holder restores the number of threads."""
+        """Stop requiring the limit; the last holder restores the number of threads."""
         with self.lock:
             self.n_holders -= 1
             if self.n_holders == 0:
@@ -51,12 +51,12 @@ class BlasLimit:
                 _give_up_control()
 
     def n_threads_allowed(self) -> int:
-        """BLAS threads that the user or the environment allows."""
+        """Number of BLAS threads that the user or the environment allows."""
         with self.lock:
             return self.n_threads_before if self.n_holders else _blas_threads()
 
     def after_fork(self) -> None:
-        """Restore the limit in a child process, where none of the parent's fits goes on."""
+        """Restore the number of threads in a child process, where no fit of the parent runs."""
         if self.n_holders:
             self.limiter.restore_original_limits()
         self.__init__()  # type: ignore[misc]
@@ -74,8 +74,8 @@ def _blas() -> ThreadpoolController:
 def _give_up_control() -> None:
     """Let other threads set the number of BLAS threads.
 
-    From version 3.8 on, threadpoolctl ignores all threads but the first that set it, until a
-    ``with`` block of that thread ends; this one sets nothing.
+    Since version 3.8, threadpoolctl ignores all threads but the first that set the number, until
+    a ``with`` block of that thread ends. This block changes nothing.
     """
     with _blas().limit(limits=None):
         pass
@@ -86,16 +86,16 @@ def _blas_threads() -> int:
 
 
 def available_threads() -> int:
-    """Threads that may share the work of a fit, the calling one included.
+    """Number of threads that may share the work of a fit, including the calling thread.
 
-    One a processor, and not more than BLAS may use: ``OMP_NUM_THREADS``, `threadpoolctl` and
-    the inner limit of `joblib` are respected.
+    It is the number of processors, or the number of threads that BLAS may use if that is lower:
+    ``OMP_NUM_THREADS``, `threadpoolctl` and the inner limit of `joblib` are respected.
     """
     return max(1, min(cpu_count(), BLAS_LIMIT.n_threads_allowed()))
 
 
 class _ThisThread(local):
-    """What the session of the current thread holds."""
+    """State of the current thread's session."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -113,7 +113,7 @@ _pools_lock = Lock()
 class session:  # noqa: N801 - a context manager, named like a function
     """Keep threads and scratch memory until the outermost ``with session():`` block ends.
 
-    Nothing is started before the first work that is worth sharing.
+    No thread is started before the first computation that is large enough to be divided.
     """
 
     def __enter__(self) -> None:
@@ -140,14 +140,14 @@ def _close() -> None:
 
 
 def hold_blas() -> None:
-    """Run BLAS on one thread until the session ends; outside a session, do nothing."""
+    """Limit BLAS to one thread until the session ends; do nothing outside a session."""
     if _this.depth and not _this.holds_blas:
         BLAS_LIMIT.acquire()
         _this.holds_blas = True
 
 
 def session_threads() -> int:
-    """Threads of this session; sessions that run side by side divide the processors."""
+    """Number of threads of this session; concurrent sessions divide the processors."""
     if _this.n_threads == 0:
         with _pools_lock:
             n_others = _n_pools
@@ -156,7 +156,7 @@ def session_threads() -> int:
 
 
 def run(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Results of the tasks, in order: the first runs here, each other in a thread of its own."""
+    """Results of the tasks, in order. The first runs in this thread, the others in the pool."""
     with session():
         return _run(tasks)
 
@@ -171,23 +171,23 @@ def _run(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     others = [_this.pool.submit(_quietly, task) for task in tasks[1:] if _this.pool]
     try:
         first = _quietly(tasks[0])
-    except BaseException:  # Ctrl-C among them: the other threads still write to shared arrays
+    except BaseException:  # such as Ctrl-C: the other threads still write to shared arrays
         wait(others)
         raise
     return [first, *(other.result() for other in others)]
 
 
 def _quietly(task: Callable[[], Any]) -> Any:
-    """A task's result, with the floating-point errors ignored that its fit ignores."""
-    with np.errstate(all="ignore"):  # a new thread begins with NumPy's own settings
+    """A task's result; floating-point errors are ignored, as they are in the calling fit."""
+    with np.errstate(all="ignore"):  # a new thread starts with NumPy's default settings
         return task()
 
 
 def scratch(name: str, shape: tuple[int, int], dtype: Any) -> Array:
-    """Memory (m, K) of this thread, a column one run in memory, reused by the next call.
+    """Scratch array (m, K) of this thread with contiguous columns, reused by the next call.
 
-    Fresh memory for every block would cost as much as the arithmetic on it. The contents are
-    arbitrary; two arrays that are in use at the same time need different names.
+    Allocating memory for every block would cost as much as the arithmetic. The contents are
+    arbitrary; arrays that are in use at the same time need different names.
     """
     m, n_columns = shape
     dtype = np.dtype(dtype)

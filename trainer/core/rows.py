@@ -1,8 +1,8 @@
-"""What a set of rows is, rows in memory, and rows that come block by block.
+"""The protocol of a set of rows, rows in memory, and rows that are read block by block.
 
-`Rows` is all that an objective asks of its data. `ArrayRows` keeps the rows in memory.
-`BlockRows` makes rows of anything that can yield blocks of (X, y, weight) again and again:
-files, a database, a generator function. `docs/extending.md` shows one in ten lines.
+`Rows` is everything that an objective requires of its data. `ArrayRows` keeps the rows in
+memory. `BlockRows` reads them from anything that can yield blocks of (X, y, weight) repeatedly:
+files, a database, a generator function. `docs/extending.md` has an example in ten lines.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
 
 BLOCK_BYTES = 2**21
-"""Bytes that one block occupies: it stays in a core's cache from forward to backward pass."""
+"""Bytes per block: a block stays in a core's cache from the forward to the backward pass."""
 
 MIN_BLOCK_ROWS = 256
 """Minimum rows per block; below this, call overhead exceeds the arithmetic."""
@@ -31,19 +31,20 @@ MAX_BANK_ON_BLAS_THREADS = 8
 """Banks with more neurons than this run BLAS on one core: their products are too small to share."""
 
 MIN_SHARED_BLOCK = 2**21
-"""Minimum rows × features × neurons before a single block is shared by threads."""
+"""Minimum rows × features × neurons before a single block is divided among threads."""
 
 GATHERED_ROWS = 2**15
-"""Rows copied together, in random order, to be dealt out as mini-batches."""
+"""Rows that are copied at once, in random order, and then split into mini-batches."""
 
 MAX_PROMOTED = 2**24
-"""Most float32 features, rows × columns, that are trained on in float64 (128 MB).
+"""Largest number of float32 entries, rows × columns, that are trained on in float64 (128 MB).
 
-In float32, sums over features whose mean exceeds their spread by 1 000 have no correct digit."""
+In float32, sums over features whose mean is 1 000 times their standard deviation have no correct
+digit."""
 
 
 class Rows(Protocol):
-    """What an objective needs of a set of n rows, for a bank of K neurons.
+    """What an objective requires of a set of n rows, for a bank of K neurons.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Rows(Protocol):
     is_sparse : bool
         Whether X is sparse.
     weight_sum : array of shape (1,) or (K,)
-        Sum of the weights, of all neurons or of each.
+        Sum of the weights, for all neurons or for each.
     """
 
     n_rows: int
@@ -64,9 +65,9 @@ class Rows(Protocol):
     weight_sum: Array
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
-        """Sum of ``kernel(block, *args)`` over all blocks, in an order that does not change.
+        """Sum of ``kernel(block, *args)`` over all blocks, in a fixed order.
 
-        The last axis of every argument and of every sum is the bank's K neurons.
+        The last axis of every argument and of every sum is that of the bank's K neurons.
         """
 
     def select(self, neurons: Array) -> "Rows":
@@ -78,40 +79,42 @@ class Rows(Protocol):
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["Rows"]:
         """Every row once, in random order, `size` rows at a time (the last batch may be smaller).
 
-        The `weight_sum` of a batch is its share of the weight of all rows, not its own weight:
-        then the gradient of a batch is an unbiased estimate of the whole gradient.
+        The `weight_sum` of a batch is that of all rows times the batch's fraction of the rows,
+        not the sum of its own weights: so the gradient of a batch is an unbiased estimate of
+        the gradient over all rows.
         """
 
     def reweighted(self, factors: Array, weight_of: Array, y_of: Array | None) -> "Rows":
-        """Rows of another bank, whose weights are multiplied by columns of factors.
+        """The same rows for another bank, with their weights multiplied by columns of factors.
 
         Parameters
         ----------
-        factors : array of shape (n, W), or what gives its rows when sliced
+        factors : array of shape (n, W), or an object that returns its rows when sliced
             Factors >= 0 of the weights; rows held out of a fold have 0 in its column.
         weight_of : array of shape (K,)
-            The column of `factors` that is each neuron's.
+            Column of `factors` for each neuron.
         y_of : array of shape (K,) or None
-            The neuron of this bank whose targets each new neuron has; None for the only one.
+            For each new neuron, the neuron of this bank whose targets it uses; None if there is
+            only one.
         """
 
 
 class ArrayRows:
-    """Rows in memory, or in a memory map: X is read where it is.
+    """Rows in memory, or in a memory map: X is not copied.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
         float64 or float32, in C or Fortran order.
     y : array of shape (n,) or (n, T)
-        Targets; one column serves every neuron, otherwise each neuron has its own.
+        Targets; a single column is used for every neuron, otherwise each neuron has its own.
     weight : array of shape (n,) or (n, W), optional
-        Weight of each row, >= 0; None weighs all rows 1.
+        Weight of each row, >= 0; None gives every row weight 1.
     y_of, weight_of : array of shape (K,), optional
-        The column of y, and of `weight`, of each neuron, where it is not that of its own
-        number: folds share targets, penalties share weights, and nothing is copied.
+        Column of `y`, and of `weight`, for each neuron, unless neuron k uses column k: folds
+        share targets, and penalties share weights, without being copied.
     weight_sum : array of shape (1,) or (K,), optional
-        What to divide sums by, where it is not the sum of the weights.
+        Divisor of the sums, if it is not the sum of the weights.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class ArrayRows:
             if n_neurons > MAX_BANK_ON_BLAS_THREADS:
                 parallel.hold_blas()
             if self.is_sparse or size >= self.n_rows:
-                # sparse rows are read only once either way, and slicing copies them
+                # sparse rows are read only once in either case, and slicing would copy them
                 return self._one_block(kernel, args, n_neurons)
             starts = range(0, self.n_rows, size)
             n_threads = parallel.session_threads() if len(starts) > 4 else 1
@@ -162,7 +165,7 @@ class ArrayRows:
     def _one_block(
         self, kernel: Kernel, args: tuple[Array, ...], n_neurons: int
     ) -> tuple[Array, ...]:
-        """All rows as one block, whose neurons are shared by threads where that pays."""
+        """All rows as one block; its neurons are divided among threads if that is faster."""
         work = self.n_rows * self.n_features * n_neurons
         if self.is_sparse or n_neurons == 1 or work < MIN_SHARED_BLOCK:
             return kernel(self._block(None), *args)
@@ -175,13 +178,13 @@ class ArrayRows:
     def _of_neurons(
         self, kernel: Kernel, args: tuple[Array, ...], neurons: Array, part: slice | None
     ) -> tuple[Array, ...]:
-        """The kernel's sums for some of the neurons over one block, of all rows if not a part."""
+        """The kernel's sums for some neurons over one block; over all rows if `part` is None."""
         return kernel(self.select(neurons)._block(part), *(values[:, neurons] for values in args))
 
     def _add_blocks(
         self, kernel: Kernel, args: tuple[Array, ...], starts: range
     ) -> tuple[Array, ...]:
-        """Sums over the blocks that begin at `starts`, one after the other."""
+        """Sums over the blocks that begin at `starts`, in order."""
         totals: tuple[Array, ...] = ()
         for start in starts:
             part = slice(start, start + starts.step)
@@ -195,9 +198,9 @@ class ArrayRows:
         return totals
 
     def _active(self, part: slice) -> Array | None:
-        """Neurons for which some of these rows have weight, at least one; None for all.
+        """Neurons for which some of these rows have weight, at least one neuron; None for all.
 
-        Rows held out of a fold, where they are contiguous, are not computed for that fold.
+        Contiguous rows that are held out of a fold are therefore skipped for that fold.
         """
         if self.weight is None or self.weight_of is None:
             return None
@@ -207,7 +210,7 @@ class ArrayRows:
         return np.flatnonzero(active) if active.any() else np.array([0])
 
     def _block(self, part: slice | None) -> Block:
-        """Some of the rows, or all, with the columns of each neuron."""
+        """Some of the rows, or all, with the target and weight columns of each neuron."""
         X, y, weight = self.X, self.y, self.weight
         if part is not None:
             X, y = X[part], y[part]
@@ -245,7 +248,7 @@ class ArrayRows:
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """See `Rows.sample`."""
-        parallel.hold_blas()  # the sample is small, but all rows are worked on in the same session
+        parallel.hold_blas()  # for the passes over all rows later in the same session
         drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
         drawn.sort()
         return ArrayRows(*promoted(*self._take(drawn)), self.y_of, self.weight_of)
@@ -256,7 +259,7 @@ class ArrayRows:
         step = size * max(1, GATHERED_ROWS // size)
         groups = [order[start : start + step] for start in range(0, self.n_rows, step)]
         share = self.weight_sum / self.n_rows
-        with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are worked on
+        with ThreadPoolExecutor(1) as pool:  # gathers the next rows while these are processed
             coming = pool.submit(self._take, groups[0])
             for following in [*groups[1:], None]:
                 X, y, weight = coming.result()
@@ -287,16 +290,16 @@ class ArrayRows:
 
 
 class BlockRows:
-    """Rows that come block by block, from a function that opens them for every pass.
+    """Rows that are read block by block, from a function that opens them anew for every pass.
 
     Parameters
     ----------
     blocks : callable
-        Returns an iterator over (X, y, weight) as `ArrayRows` takes them, in an order that
-        does not change, with as many rows in each block as before. Where it has a method
-        `take(index)`, this gives (X, y, weight) of some rows without a pass over all.
+        Returns an iterator over (X, y, weight), as `ArrayRows` takes them. The order of the
+        blocks and the number of rows in each must not change between passes. If it has a method
+        `take(index)`, that returns (X, y, weight) of some rows without a pass over all.
     n_rows, n_features, n_targets : int
-        Rows in all blocks together, columns of X, and columns of y.
+        Total number of rows, columns of X, and columns of y.
     dtype : dtype
         Precision of X.
     is_sparse : bool
@@ -327,7 +330,7 @@ class BlockRows:
         self.weight_sum = self._sum_weights() if weight_sum is None else weight_sum
 
     def _parts(self) -> Iterator[ArrayRows]:
-        """The blocks, one after the other, as rows in memory."""
+        """Each block in turn, as rows in memory."""
         start = 0
         for X, y, weight in self.blocks():
             weight = self._times_factors(weight, slice(start, start + X.shape[0]))
@@ -388,7 +391,7 @@ class BlockRows:
         return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
-        """See `Rows.minibatches`; shuffled within groups of blocks that follow one another."""
+        """See `Rows.minibatches`; rows are shuffled within groups of consecutive blocks."""
         share = self.weight_sum / self.n_rows
         kept: list[tuple[Any, Array, Array | None]] = []
         n_kept = n_seen = 0
@@ -413,7 +416,7 @@ class BlockRows:
 
 
 def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
-    """The same in float64 where X is in float32 and small, see `MAX_PROMOTED`."""
+    """The same arrays, in float64 if X is float32 and small enough; see `MAX_PROMOTED`."""
     if X.dtype != np.float32 or X.size > MAX_PROMOTED:
         return X, y, weight
     double = np.float64
@@ -421,9 +424,9 @@ def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array 
 
 
 def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
-    """Add sums to the first part's, in order, and in place where they are of one shape.
+    """Add all sums to those of the first part, in order, and in place if the shapes are equal.
 
-    They are not where a block's rows weigh the same for all neurons, and another's do not.
+    They differ if all neurons have the same weights in one block but not in another.
     """
     totals = list(parts[0])
     for sums in parts[1:]:
@@ -436,7 +439,7 @@ def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
 
 
 def _scatter(sums: Array, neurons: Array, n_neurons: int) -> Array:
-    """Sums of some neurons among zeros for the others."""
+    """Sums of some neurons, with zeros for the others."""
     whole = np.zeros((*sums.shape[:-1], n_neurons))
     whole[..., neurons] = sums
     return whole
@@ -449,8 +452,8 @@ def _taken(part: Any, index: Array) -> Any:
     return part.take(index, axis=0)
 
 
-def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
-    """One (X, y, weight) of several."""
+def _stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
+    """Concatenate several (X, y, weight)."""
     if len(parts) == 1:
         return parts[0]
     X, y, weight = zip(*parts, strict=True)
@@ -459,7 +462,7 @@ def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, A
 
 
 def _columns(values: Array, index: Array, name: str) -> Array:
-    """The column of each neuron, one after the other in scratch memory."""
+    """The column of each neuron, gathered in scratch memory."""
     out = parallel.scratch(name, (len(values), len(index)), values.dtype)
     return np.take(values.T, index, axis=0, out=out.T, mode="clip").T
 

@@ -22,10 +22,10 @@ Array = npt.NDArray[Any]
 
 
 TIGHTER = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
-"""Where J is not close enough to its minimum, training goes on with tol times these in turn ..."""
+"""If J is not close enough to its minimum, training continues with tol times each of these ..."""
 
 MIN_MORE_ITERATIONS = 50
-"""... for at most twice as many iterations as there were, or for this many if those were fewer."""
+"""... for at most twice the number of iterations so far, or for this number if that is larger."""
 
 
 def solve(
@@ -42,27 +42,27 @@ def solve(
     callback: Callback | None = None,
     history: History | None = None,
 ) -> Result:
-    """Train a bank, go on from better starts where there are any, and check the ends.
+    """Train a bank, restart from better starts if there are any, and check the result.
 
     Parameters
     ----------
     objective : Objective
         Objective of the bank.
     optimizer : Optimizer or None
-        How to minimise it; None chooses by the shape of the data.
+        How to minimise it; None chooses an optimizer from the shape of the data.
     theta : array of shape (d + 1, K)
-        Start.
+        Initial parameters.
     n_starts : int
-        Starts to compare, see `trainer.core.multistart`.
+        Number of starts to compare, see `trainer.core.multistart`.
     seed : int
-        Draws samples and starts.
+        Seed for samples and starts.
     max_iter, tol, validation, patience, callback, history
-        As in `trainer.core.training.train`; the callback gets the parameters of all neurons.
+        As in `trainer.core.training.train`; the callback receives the parameters of all neurons.
 
     Returns
     -------
     Result
-        Its terminations tell minima from what only looks like one.
+        Its terminations distinguish minima from other points with a small gradient.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class _Solve:
         self.left: dict[int, tuple[OptimalityReport, float]] = {}
         self.n_starts = np.ones(theta.shape[1], dtype=int)
         self.n_agreeing = self.n_starts.copy()
-        # early stopping does not ask for J's minimum, and a large tol promises nothing
+        # early stopping does not aim at a minimum of J, and a large tol guarantees nothing
         self.promises_minimum = (
             settings["patience"] is None and allowed_share(objective, settings["tol"]) < 1
         )
@@ -124,10 +124,10 @@ class _Solve:
         self._go_on()
 
     def try_other_starts(self, n_starts: int) -> None:
-        """A second run of the neurons for which another start promises a lower minimum."""
+        """Run a second time those neurons for which another start promises a lower minimum."""
         result = self._result()
         if any(end.reason == "interrupted" for end in result.terminations):
-            return  # a request to stop is for the whole bank
+            return  # a request to stop applies to the whole bank
         ended = [end.reason in ("gradient", "plateau") for end in result.terminations]
         index = np.flatnonzero(ended)
         if not len(index):
@@ -156,14 +156,14 @@ class _Solve:
         self._go_on()
 
     def check(self) -> None:
-        """Tell minima from saddle points, saturation and runs to infinity."""
+        """Distinguish minima from saddle points, saturation and unbounded weights."""
         self._add_reports(("gradient", "plateau", "max_iter"))
         ends = self._result().terminations
         checked = [self._checked(k, end) for k, end in enumerate(ends)]
         self.result = replace(self._result(), terminations=self._final(checked))
 
     def _go_on(self) -> None:
-        """Train on with a smaller tol where the gradient is small, but J not at its minimum."""
+        """Continue with a smaller tol where the gradient is small but J is not at its minimum."""
         if not self.promises_minimum:
             return
         tol, max_iter = self.settings["tol"], self.settings["max_iter"]
@@ -194,7 +194,7 @@ class _Solve:
                 is_continued=True,
                 **self._shared(chosen),
             )
-            # with max_iter, the tol that was asked for had been reached before
+            # if max_iter is reached now, the requested tol had been reached before
             ends = [
                 replace(end, reason="gradient", message=message("gradient", **vars(end)))
                 if end.reason == "max_iter"
@@ -207,7 +207,7 @@ class _Solve:
                 del self.reports[k]
 
     def _add_reports(self, reasons: tuple[str, ...]) -> None:
-        """Reports of the neurons that ended for one of the reasons and have none."""
+        """Add the missing reports of neurons that ended for one of the reasons."""
         result = self._result()
         index = np.array(
             [
@@ -228,7 +228,7 @@ class _Solve:
             self.reports.update(zip(index.tolist(), reports, strict=True))
 
     def _checked(self, k: int, end: Termination) -> Termination:
-        """The termination of a neuron, with what its report says of the place where it ended."""
+        """The termination of a neuron, completed with the results of its optimality report."""
         end = replace(end, n_starts=int(self.n_starts[k]), n_agreeing=int(self.n_agreeing[k]))
         report = self.reports.get(k)
         if report is None:
@@ -257,7 +257,7 @@ class _Solve:
         return replace(end, reason=report.status, message=sentence)
 
     def interrupted(self) -> Result:
-        """The result so far, all of it called interrupted."""
+        """The result so far, with every neuron marked as interrupted."""
         assert self.result is not None
         sentence = message("interrupted", n_iter=self.history.n_iter)
         ends = [
@@ -266,7 +266,7 @@ class _Solve:
         return replace(self.result, terminations=self._final(ends))
 
     def adopt(self, part: Result) -> None:
-        """Take over an interrupted first run; of a later one the first run's end is kept."""
+        """Use the result of an interrupted first run; for a later run, keep the earlier result."""
         if self.result is None:
             self.result = part
 
@@ -276,7 +276,7 @@ class _Solve:
         return [replace(end, n_passes=n_passes, seconds=seconds) for end in ends]
 
     def _run(self, neurons: Array, theta: Array) -> Result:
-        """Train some neurons: the optimizer given, or the one chosen with its samples."""
+        """Train some neurons with the given optimizer, or with the chosen one and its samples."""
         objective, shared = self.objective.select(neurons), self._shared(neurons)
         optimizer = self.optimizer
         if optimizer is not None:
@@ -290,7 +290,7 @@ class _Solve:
                 solved = train(
                     sample, Newton(), theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
-                    min_decrease=1e-3 * len(theta) / n_rows,  # hidden by the sampling error
+                    min_decrease=1e-3 * len(theta) / n_rows,  # below the sampling error
                     **shared,
                 )  # fmt: skip
                 theta = solved.theta
@@ -307,7 +307,7 @@ class _Solve:
         return train(objective, optimizer, theta, **self.settings, **shared)
 
     def _shared(self, neurons: Array) -> dict[str, Any]:
-        """What all runs have in common, for some of the neurons."""
+        """The arguments that all runs have in common, for some of the neurons."""
         return {
             "history": self.history,
             "neurons": neurons,
@@ -320,7 +320,7 @@ class _Solve:
         return self.result
 
     def _shown_whole(self, neurons: Array) -> Callback | None:
-        """The callback, which gets all neurons while only some are trained."""
+        """The callback, which receives all neurons even if only some are being trained."""
         callback, result = self.callback, self.result
         if callback is None or result is None:
             return callback
@@ -338,14 +338,14 @@ def _as_gradient(end: Termination) -> Termination:
 
 
 def _of_neurons(optimizer: Any, index: Array) -> Any:
-    """The optimizer of some of the bank's neurons, where it has a preconditioner for each."""
+    """The optimizer for some of the bank's neurons, which may have a preconditioner for each."""
     if not isinstance(optimizer, PreconditionedLBFGS):
         return optimizer
     return replace(optimizer, inverse=optimizer.inverse[..., index])
 
 
 def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:
-    """The result with the chosen ones of the neurons at `index` replaced by those of `other`."""
+    """The result, with those neurons at `index` that are `chosen` replaced by those of `other`."""
     theta, gradient = result.theta.copy(), result.gradient.copy()
     ends, hessians = list(result.terminations), dict(result.hessians)
     for j, k in enumerate(index.tolist()):

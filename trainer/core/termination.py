@@ -1,4 +1,4 @@
-"""Why training stopped: every reason, what it is called, and what to do about it."""
+"""Why training stopped: every reason, its label, and its message with a remedy."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 class Reason(NamedTuple):
     """One reason to stop.
 
-    `label` is for legends; `message` is a template for the fields of a `Termination`.
+    `label` is used in legends; `message` is a template for the fields of a `Termination`.
     """
 
     label: str
@@ -78,43 +78,43 @@ REASONS = {
         "stopped on request after {n_iter} iterations; the best parameters are kept",
     ),
 }
-"""All reasons, by the name that `Termination.reason` gives."""
+"""All reasons, by the name in `Termination.reason`."""
 
 
 @dataclass(frozen=True)
 class Termination:
-    """Why the training of a neuron stopped, and where.
+    """Why the training of a neuron stopped, and at which parameters.
 
     Attributes
     ----------
     reason : str
         One of the names in `trainer.core.termination.REASONS`: "gradient" (no component of
-        the gradient exceeds tol, at a minimum as far as was checked), "early_stopping",
-        "max_iter", "plateau" (rounding hides any decrease of J), "saturated" (the gradient
-        would be as small whatever the labels), "saddle", "unfinished" (J can still fall),
-        "unbounded" (J decreases along a ray to infinity), "separable" (the same, with every
-        row classified correctly), "diverged" or "interrupted".
+        the gradient exceeds tol, and the parameters are at a minimum as far as was checked),
+        "early_stopping", "max_iter", "plateau" (rounding hides any decrease of J), "saturated"
+        (the gradient would be as small whatever the labels), "saddle", "unfinished" (J can
+        still decrease), "unbounded" (J decreases along a ray to infinity), "separable" (the
+        same, and every row is classified correctly), "diverged" or "interrupted".
     message : str
-        The same in a sentence, with a remedy.
+        The same as a sentence, with a remedy.
     n_iter : int
-        Number of the iteration after which the training of this neuron ended.
+        Number of the last iteration of this neuron.
     cost : float
         J at the parameters that were kept.
     gradient_max : float
         Largest component of dJ/dθ there, in absolute value.
     at_minimum : bool or None
-        True where it is shown that J is within 100 tol of itself of a minimum, see
-        `trainer.core.optimality`; None where that was not examined, as after early stopping,
-        or where tol >= 0.01 promises nothing.
+        True if J was shown to exceed a minimum by at most 100 tol × J, see
+        `trainer.core.optimality`; None if this was not checked, as after early stopping or with
+        tol >= 0.01, which guarantees nothing.
     smallest_curvature : float
-        Smallest eigenvalue of d²J/dθ² there, in the features' own units: positive at a strict
+        Smallest eigenvalue of d²J/dθ² there, in units of the features: positive at a strict
         minimum; see `trainer.core.optimality`.
     mean_sigmoid_derivative : float
         Mean of σ(1 - σ): 1/4 at θ = 0, near 0 for a saturated neuron.
     n_starts, n_agreeing : int
-        Starts compared, and how many of them led to the minimum that was kept.
+        Number of starts compared, and number of those that led to the minimum that was kept.
     n_passes : float
-        How often the training rows were read, by all neurons and runs together.
+        Number of passes over the training rows, by all neurons and runs together.
     seconds : float
         Wall-clock time of the whole fit.
     """
@@ -134,7 +134,7 @@ class Termination:
 
     @property
     def converged(self) -> bool:
-        """Whether training ended at a minimum to tol, or early as asked."""
+        """Whether training ended at a minimum to within tol, or by early stopping."""
         return REASONS[self.reason].converged
 
 
@@ -144,5 +144,5 @@ def message(reason: str, /, **values: Any) -> str:
 
 
 def reason_label(reason: str) -> str:
-    """The reason in a few words, for legends; an unknown one is returned as it is."""
+    """The reason in a few words, for legends; an unknown reason is returned unchanged."""
     return REASONS[reason].label if reason in REASONS else reason

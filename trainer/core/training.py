@@ -1,7 +1,7 @@
-"""The one loop: an optimizer's steps, one after the other, until there is a reason to stop.
+"""The training loop: an optimizer takes steps until there is a reason to stop.
 
-Nothing here prints or warns. What happened is a value: a `Termination` for every neuron,
-and a `History` with one record an iteration.
+Nothing here prints or warns. What happened is returned: a `Termination` for every neuron,
+and a `History` with one record per iteration.
 """
 
 from collections.abc import Callable
@@ -22,22 +22,22 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Record:
-    """Where a bank stood after an iteration; the first record of a run is its start.
+    """The state of a bank after an iteration; the first record of a run is its start.
 
     Attributes
     ----------
     run : int
-        Number of the run, from 1 on.
+        Number of the run, starting at 1.
     n_rows : int
-        Rows that J was computed over: fewer than all where a sample is solved first.
+        Number of rows over which J was computed: fewer than all while a sample is solved first.
     cost, gradient_max : array of shape (K,)
-        J and the largest component of its gradient; neurons that have finished keep theirs.
+        J and the largest component of its gradient; finished neurons keep their last values.
     validation_cost : array of shape (K,) or None
-        J on the validation rows, if there are any.
+        J on the validation set, if there is one.
     seconds : float
         Time since training began.
     theta : array of shape (d + 1, K) or None
-        The parameters, where `History.keep_parameters` asks for them.
+        The parameters, if `History.keep_parameters` is true.
     """
 
     run: int
@@ -51,9 +51,9 @@ class Record:
 
 @dataclass
 class History:
-    """Records of all runs of a fit, in order; they are appended and never replaced.
+    """Records of all runs of a fit, in order; records are appended and never replaced.
 
-    Iterations are numbered through: the start of a later run counts as an iteration.
+    Iterations are numbered consecutively: the start of a later run counts as an iteration.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -80,7 +80,7 @@ class History:
         gradient_max: Array,
         validation_cost: Array | None,
     ) -> None:
-        """Add a record; neurons that are not among the `neurons` keep their last values."""
+        """Append a record; neurons that are not in `neurons` keep their last values."""
         kept = theta if self.keep_parameters else None
         values: list[Any] = [cost, gradient_max, validation_cost, kept]
         if self.records and len(neurons) < len(self.records[-1].cost):
@@ -99,11 +99,10 @@ class History:
 class Result:
     """Parameters (d + 1, K), a `Termination` for every neuron, and the history.
 
-    `gradient` (d + 1, K) is that after the last iteration of each neuron.
-
-    `hessians` (d + 1, d + 1) are those at the parameters, by number of the neuron, where the
-    `optimizer` knows them; `state` is its last one, of the neurons that were still
-    being trained.
+    `gradient` (d + 1, K) is the gradient after the last iteration of each neuron. `hessians`
+    maps the number of a neuron to its Hessian (d + 1, d + 1) at the parameters, if the
+    `optimizer` computes it. `state` is the optimizer's last state, for the neurons that were
+    still being trained.
     """
 
     theta: Array
@@ -151,30 +150,30 @@ def train(
     optimizer : Optimizer
         How to minimise it.
     theta : array of shape (d + 1, k)
-        Start.
+        Initial parameters.
     max_iter : int
-        Largest number of iterations (epochs, with mini-batches) of this run.
+        Maximum number of iterations (epochs, with mini-batches) of this run.
     tol : float
-        A neuron is done when no component of its gradient exceeds this.
+        A neuron stops when no component of its gradient exceeds this.
     min_decrease : float, optional
-        A neuron is also done when an iteration lowers its J by less than this fraction.
+        A neuron also stops when an iteration lowers its J by less than this fraction.
     validation : Objective, optional
-        Objective on rows held out, recorded at every iteration.
+        Objective on the validation set, recorded at every iteration.
     patience : int, optional
-        Stop a neuron whose validation objective has not improved for that many iterations,
-        and restore its best parameters; needs `validation`.
+        Stop a neuron whose validation objective has not improved for this many iterations,
+        and restore its best parameters; requires `validation`.
     callback : callable, optional
         Called with the parameters and the history after every iteration; a true return value
         stops the training.
     previous : State, optional
-        State of an earlier run of this optimizer, whose memory and step length are used.
+        State of an earlier run of this optimizer, whose memory and step length are reused.
     history : History, optional
-        History of earlier runs, to append this run to.
+        History of earlier runs, to which this run is appended.
     neurons : array of shape (k,), optional
-        Numbers of the neurons in the history, where only some of the bank are trained.
+        Numbers of the neurons in the history, if only some of the bank's neurons are trained.
     is_continued : bool
-        Whether this run goes on where the last one in the history ended: then its start is no
-        record of its own.
+        Whether this run continues from the end of the last run in the history, so that its
+        start is not recorded again.
 
     Returns
     -------
@@ -183,7 +182,7 @@ def train(
     Raises
     ------
     TypeError
-        If the objective lacks something that the optimizer needs.
+        If the objective lacks a method that the optimizer needs.
     TrainingInterrupted
         On Ctrl-C, with the best parameters so far.
     """
@@ -253,7 +252,7 @@ class _Run:
             self.state = self.optimizer.init(self.objective, self.theta)
         else:
             self.state = self.optimizer.resume(self.objective, self.theta, previous)
-        # Beyond the largest value of the loss only a runaway penalty lifts J.
+        # A larger increase than the loss's maximum can only come from a diverging penalty.
         self.limit = np.minimum(
             self.state.J + self.objective.loss.max_value, np.finfo(np.float64).max
         )
@@ -261,7 +260,7 @@ class _Run:
         self._finish_where_done(None)
 
     def advance(self) -> None:
-        """One step of the neurons still working; those with a reason to stop leave."""
+        """Take one step with the neurons still training; remove those with a reason to stop."""
         before = self.state
         self.state = self.optimizer.step(self.objective, before)
         diverged = ~(self.state.J <= self.limit[self.working])
@@ -275,14 +274,14 @@ class _Run:
             self._finish_where_done(before)
 
     def interrupt(self) -> None:
-        """Stop all neurons still working, at the best parameters they have seen."""
+        """Stop all neurons still training, at the best parameters so far."""
         for k in self.working:
             self._restore_best(k)
             self._terminate(k, "interrupted")
         self.working = self.working[:0]
 
     def result(self) -> Result:
-        """What there is to tell."""
+        """The result of the run so far."""
         return Result(
             self.theta, self.gradient, self.terminations, self.history,
             self.hessians, self.state, self.optimizer,
@@ -319,7 +318,7 @@ class _Run:
             self.best_iter = np.where(improved, self.history.n_iter, self.best_iter)
 
     def _filled_in(self, last: Array, values: Array) -> Array:
-        """Values of the neurons still working, and the last ones of those that have finished."""
+        """Values of the neurons still training, and the last values of finished neurons."""
         if len(self.working) == last.shape[-1]:
             return values
         filled = last.copy()

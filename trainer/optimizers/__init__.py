@@ -1,4 +1,4 @@
-"""The optimizers by name. A new one is a file and a line in `OPTIMIZERS`."""
+"""The optimizers by name. To add one, add a file and a line in `OPTIMIZERS`."""
 
 from trainer.optimizers.adam import Adam
 from trainer.optimizers.base import Optimizer, State, UpdateRule

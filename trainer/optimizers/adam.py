@@ -1,4 +1,4 @@
-"""Adam: a step length for every parameter, from running moments of its gradient."""
+"""Adam: a separate step length for each parameter, from running moments of its gradient."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from trainer.optimizers.base import Array, SmoothObjective, UpdateRule
 class Adam(UpdateRule):
     """m ← β₁m + (1-β₁)g, s ← β₂s + (1-β₂)g², θ ← θ - η m̂ / (√ŝ + ε), with g = dJ/dθ.
 
-    The hats correct the bias of moments that start at zero.
+    The hats denote correction for the bias of moments that start at zero.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Adam(UpdateRule):
         self._check("epsilon", 0, np.inf)
 
     def default_learning_rate(self, objective: SmoothObjective) -> Array:
-        """A quarter of 1/√(mean ‖x̃‖²): a step in random signs moves the z's by about 1/4."""
+        """A quarter of 1/√(mean ‖x̃‖²): a step with random signs changes the z's by about 1/4."""
         return 0.25 / np.sqrt(objective.mean_square_row())
 
     def initial_memory(self, theta: Array) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-"""The default: which optimizer suits a problem, and which samples to solve before it."""
+"""The default choice of an optimizer, and of the samples to solve first."""
 
 from typing import NamedTuple
 
@@ -7,19 +7,19 @@ from trainer.optimizers.lbfgs import LBFGS
 from trainer.optimizers.newton import Newton
 
 MAX_HESSIAN_SIZE = 1500
-"""Up to this many parameters a Hessian is formed and inverted."""
+"""Up to this many parameters, a Hessian is formed and inverted."""
 
 MAX_BANK_SIZE = 20_000_000
-"""Largest number of entries of the Hessians of a whole bank (160 MB)."""
+"""Maximum number of entries in the Hessians of a bank (160 MB)."""
 
 MAX_SPARSE_HESSIAN_SIZE = 100
-"""The same for sparse X: there a gradient costs so little that Hessians do not pay."""
+"""The same limit for sparse X, where gradients are so cheap that Hessians pay off only if small."""
 
 
 class Choice(NamedTuple):
     """An optimizer, and the sizes of the samples that are solved first.
 
-    With samples, the Hessian of the last one, inverted, preconditions L-BFGS.
+    If there are samples, the inverse Hessian of the last one preconditions L-BFGS.
     """
 
     optimizer: Optimizer
@@ -27,11 +27,11 @@ class Choice(NamedTuple):
 
 
 def choose(objective: SmoothObjective, n_parameters: int, n_neurons: int) -> Choice:
-    """Newton for few rows, L-BFGS for many features, both for many rows.
+    """Choose Newton for few rows, L-BFGS for many features, and both for many rows.
 
-    Where there are many more rows than a sample needs, the minimum of a sample lies close to
-    that of all rows, and its Hessian is so good a preconditioner that L-BFGS needs only a few
-    passes over all rows. A smaller sample gives the larger one its start.
+    If there are many more rows than a sample needs, the minimum on a sample is close to the
+    minimum on all rows, and its Hessian is a preconditioner with which L-BFGS needs only a few
+    passes over all rows. The larger sample starts at the minimum on a smaller one.
     """
     largest = MAX_SPARSE_HESSIAN_SIZE if objective.is_sparse else MAX_HESSIAN_SIZE
     too_many = n_parameters**2 * n_neurons > MAX_BANK_SIZE
@@ -44,5 +44,5 @@ def choose(objective: SmoothObjective, n_parameters: int, n_neurons: int) -> Cho
 
 
 def sample_size(n_parameters: int) -> int:
-    """Rows whose Hessian is close enough to that of all rows."""
+    """Number of rows in a sample whose Hessian is close enough to that of all rows."""
     return max(20_000, 100 * n_parameters)

@@ -1,10 +1,10 @@
-"""What all optimizers share: the interface, the state, and the base of the update rules.
+"""The interface of all optimizers, their state, and the base class of the update rules.
 
 An optimizer is a dataclass whose fields are its parameters, with two methods:
-``init(objective, theta)`` returns the state before the first iteration and
-``step(objective, state)`` the state after one more. It sees the objective, never the data.
-A state is a frozen value; the last axis of its arrays is the bank's K neurons, so that
-neurons which have finished can be taken out of it.
+``init(objective, theta)`` returns the state before the first iteration, and
+``step(objective, state)`` returns the state after one more iteration. An optimizer uses the
+objective, never the data. States are immutable. The last axis of a state's arrays is that of the
+bank's K neurons, so that finished neurons can be removed.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 class SmoothObjective(Protocol):
-    """What an optimizer may ask of an objective; `trainer.Objective` has all of it."""
+    """What an optimizer may require of an objective; `trainer.Objective` implements all of it."""
 
     alpha: Array
     rounding: float
@@ -41,14 +41,14 @@ class SmoothObjective(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """Parameters θ (d + 1, K), J (K,) and dJ/dθ (d + 1, K) there, and what is known besides.
+    """Parameters θ (d + 1, K), with J (K,) and dJ/dθ (d + 1, K) there, and optional values.
 
     Attributes
     ----------
     stalled : array of shape (K,) or None
         Neurons whose J no step can lower in this precision.
     hessian : array of shape (d + 1, d + 1, K) or None
-        d²J/dθ², where the optimizer computes it.
+        d²J/dθ², if the optimizer computes it.
     """
 
     theta: Array
@@ -73,11 +73,11 @@ def _select(value: Any, neurons: Array) -> Any:
 
 @dataclass
 class Optimizer:
-    """Base of all optimizers; a subclass is a dataclass that writes `init` and `step`.
+    """Base class of all optimizers; a subclass is a dataclass that implements `init` and `step`.
 
-    `needs` names the methods of the objective that it calls; they are checked before
-    training. `get_params` and `set_params` make its parameters visible to scikit-learn's
-    `clone`, `set_params` and searches.
+    `needs` lists the methods of the objective that it calls; their presence is checked before
+    training. `get_params` and `set_params` make its parameters available to scikit-learn's
+    `clone`, `set_params` and hyperparameter searches.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("value_and_gradient",)
@@ -95,11 +95,11 @@ class Optimizer:
         raise NotImplementedError
 
     def resume(self, objective: Any, theta: Array, previous: Any) -> Any:
-        """State at `theta` with the memory of a previous state, on rows that may be others."""
+        """State at `theta` with the memory of a previous state; the rows may be different."""
         raise NotImplementedError(f"{type(self).__name__} cannot go on with other rows")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name, as scikit-learn's estimators give them."""
+        """Parameters by name, as in scikit-learn's estimators."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def set_params(self, **params: Any) -> Self:
@@ -126,7 +126,7 @@ class Optimizer:
 
 
 def check_objective(optimizer: Optimizer, objective: Any) -> None:
-    """Raise TypeError if the objective lacks something that the optimizer needs."""
+    """Raise TypeError if the objective lacks a method that the optimizer needs."""
     missing = [name for name in optimizer.needs if not hasattr(objective, name)]
     if missing:
         raise TypeError(
@@ -137,7 +137,7 @@ def check_objective(optimizer: Optimizer, objective: Any) -> None:
 
 @dataclass(frozen=True)
 class RuleState(State):
-    """State of an update rule: its step length (K,), its memory, and the steps so far."""
+    """State of an update rule: step length (K,), memory, and number of steps so far."""
 
     rate: Array
     memory: tuple[Array, ...]
@@ -146,17 +146,17 @@ class RuleState(State):
 
 @dataclass
 class UpdateRule(Optimizer):
-    """Base of the first-order rules: one step is one update, or one epoch of mini-batches.
+    """Base class of the first-order rules: one step is one update, or one epoch of mini-batches.
 
     Parameters
     ----------
     learning_rate : float or "auto"
-        Step length; "auto" takes it from the data, see `default_learning_rate`.
+        Step length; "auto" computes it from the data, see `default_learning_rate`.
     batch_size : int or None
-        Rows in a mini-batch; None uses all rows in every update.
+        Number of rows in a mini-batch; None uses all rows in every update.
     seed : int or None
-        Fixes the order of the mini-batches: epoch e shuffles with (seed, e). None is 0, or
-        what an estimator draws from its `random_state`.
+        Determines the order of the mini-batches: epoch e shuffles with (seed, e). None means 0,
+        or a number that an estimator draws from its `random_state`.
     """
 
     learning_rate: float | str = "auto"
@@ -192,7 +192,7 @@ class UpdateRule(Optimizer):
     def default_learning_rate(self, objective: SmoothObjective) -> Array:
         """Step length for learning_rate="auto", (1,) or (K,).
 
-        1/L, with L the Lipschitz constant of dJ/dθ: on full batches J never increases.
+        1/L, where L is the Lipschitz constant of dJ/dθ: with full batches J never increases.
         """
         return 1 / objective.lipschitz(self.batch_size)
 
@@ -226,7 +226,7 @@ class UpdateRule(Optimizer):
             rng = np.random.default_rng([self.seed or 0, state.n_steps])
             rate = state.rate
             if self.learning_rate == "auto":
-                rate = rate / np.sqrt(1 + state.n_steps)  # else the batches' noise never settles
+                rate = rate / np.sqrt(1 + state.n_steps)  # so that the gradient noise averages out
             for batch in objective.minibatches(rng, self.batch_size):
                 theta, memory = self.update(theta, batch.gradient(theta), rate, memory)
         J, gradient = objective.value_and_gradient(theta)

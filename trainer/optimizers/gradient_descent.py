@@ -7,7 +7,7 @@ from trainer.optimizers.base import Array, UpdateRule
 
 @dataclass
 class GradientDescent(UpdateRule):
-    """θ ← θ - η dJ/dθ. With η = 1/L, the default on full batches, J never increases."""
+    """θ ← θ - η dJ/dθ. With η = 1/L, the default with full batches, J never increases."""
 
     def update(
         self, theta: Array, gradient: Array, rate: Array, memory: tuple[Array, ...]

@@ -1,4 +1,4 @@
-"""L-BFGS: the gradients' recent changes stand in for the Hessian."""
+"""L-BFGS: recent changes of the gradient approximate the Hessian."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -20,27 +20,28 @@ class LBFGSState(State):
 
     pairs: tuple[tuple[Array, Array, Array], ...]
     scale: Array
-    """Length of the inverse Hessian before any pair, sᵀy/yᵀP⁻¹y of the newest, (K,)."""
+    """Factor of P⁻¹ in the initial inverse Hessian: sᵀy/yᵀP⁻¹y of the newest pair, (K,)."""
     inverse: Array
     """P⁻¹ of the preconditioner, (d + 1, d + 1, K), or its diagonal, (d + 1, K)."""
     smallest_norm: Array
-    """Smallest gradient norm seen, (K,)."""
+    """Smallest gradient norm so far, (K,)."""
     idle: Array
-    """Iterations in a row that lowered neither J, beyond rounding, nor `smallest_norm`, (K,)."""
+    """Consecutive iterations that lowered neither J beyond rounding nor `smallest_norm`, (K,)."""
 
 
 @dataclass
 class LBFGS(Optimizer):
     """Limited-memory BFGS with a strong Wolfe line search, for each neuron of a bank.
 
-    Features of different scales are preconditioned by the diagonal of the Hessian at θ = 0.
+    If the features differ in scale, the diagonal of the Hessian at θ = 0 preconditions them.
 
     Parameters
     ----------
     memory_size : int
-        Pairs of steps and changes of the gradient that are remembered, >= 1.
+        Number of pairs of steps and gradient changes that are stored, >= 1.
     patience : int
-        A neuron stalls after so many iterations whose gain is lost in rounding, >= 1.
+        A neuron stalls after this many consecutive iterations without progress beyond rounding,
+        >= 1.
 
     References
     ----------
@@ -63,8 +64,8 @@ class LBFGS(Optimizer):
     def init(self, objective: SmoothObjective, theta: Array) -> LBFGSState:
         """State before the first iteration.
 
-        The first direction is the negative gradient, as far as the bound on the curvature
-        guarantees a decrease: far enough to matter, never far out into saturation.
+        The first direction is the negative gradient, scaled to the step at which the bound on
+        the curvature guarantees a decrease. This makes progress without saturating the neuron.
         """
         J, gradient = objective.value_and_gradient(theta)
         inverse = self._inverse(objective, len(J))
@@ -101,8 +102,8 @@ class LBFGS(Optimizer):
         progress = (J < state.J - objective.rounding * np.abs(J)) | (norm < state.smallest_norm)
         idle = np.where(progress, 0, state.idle + 1)
 
-        # A search that failed may have been misled by old pairs: forget them and try the
-        # slope itself; a neuron that has none to forget is stuck.
+        # A line search may fail because of old pairs: discard them and use the negative
+        # gradient next. A neuron without pairs has stalled.
         failed = ~moved
         stalled = (idle >= self.patience) | (failed & ~_has_pairs(state))
         if failed.any():
@@ -129,12 +130,12 @@ class LBFGS(Optimizer):
 
 @dataclass
 class PreconditionedLBFGS(LBFGS):
-    """L-BFGS with the inverse of a given matrix for each neuron, such as a sample's Hessian.
+    """L-BFGS with a given preconditioner for each neuron, such as the Hessian on a sample.
 
     Parameters
     ----------
     inverse : array of shape (d + 1, d + 1, K)
-        Inverse of something like the Hessian at the minimum.
+        Inverse of an approximation of the Hessian at the minimum.
     """
 
     inverse: Array = field(default_factory=lambda: np.ones((1, 1, 1)), repr=False)
@@ -151,9 +152,9 @@ def _has_pairs(state: LBFGSState) -> Array:
 
 
 def _first_scale(objective: SmoothObjective, inverse: Array, gradient: Array) -> Array:
-    """Length of a step along -P⁻¹ dJ/dθ: 1 for a whole P⁻¹.
+    """Length of a step along -P⁻¹ dJ/dθ: 1 if P⁻¹ is a full matrix.
 
-    For a diagonal one as far as the bound on J's curvature proves that J is lower there.
+    If P⁻¹ is diagonal, the length for which the bound on J's curvature guarantees a decrease.
     """
     if inverse.ndim == 3:
         return np.ones(gradient.shape[1])
@@ -166,9 +167,9 @@ def _first_scale(objective: SmoothObjective, inverse: Array, gradient: Array) ->
 def _search(
     objective: SmoothObjective, state: LBFGSState, direction: Array, slope: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Run the neurons' line searches side by side, each trial of all of them in one pass.
+    """Run the neurons' line searches together, evaluating all trial steps in one pass.
 
-    Returns θ, J and dJ/dθ where the searches ended, and which neurons moved.
+    Returns θ, J and dJ/dθ at the end of the searches, and which neurons moved.
     """
     theta, J, gradient = state.theta.copy(), state.J.copy(), state.gradient.copy()
     steps = np.where(slope < 0, 1.0, 0.0)
@@ -180,7 +181,7 @@ def _search(
         part = objective if len(index) == len(J) else objective.select(index)
         J[index], gradient[:, index] = part.value_and_gradient(theta[:, index])
         slopes = np.vecdot(gradient[:, index].T, direction[:, index].T)
-        if is_first:  # the full step is good most often, and so many neurons judged fast
+        if is_first:  # most full steps are accepted: test them for all neurons at once
             is_first = False
             noise = objective.rounding * state.J[index]
             start = Trial(0.0, state.J[index], slope[index])
@@ -192,7 +193,7 @@ def _search(
         to_do = []
         for k, found in zip(index.tolist(), slopes.tolist(), strict=True):
             if k not in searches:
-                continue  # this was the step that its search had come back to
+                continue  # this was the final step of a search that returned to an earlier trial
             tried = steps[k]
             try:
                 steps[k] = searches[k].send((float(J[k]), found))

@@ -1,8 +1,8 @@
 """A step length that satisfies the strong Wolfe conditions, along one direction.
 
-The search is a generator: it yields the step it wants to try and is sent J and its
-slope there. So a bank runs K searches side by side and evaluates all their trial
-steps in one pass over the rows.
+The search is a generator: it yields the next step to try, and is sent J and its directional
+derivative there. So a bank can run K searches together and evaluate all their trial steps in
+one pass over the rows.
 """
 
 from collections.abc import Generator
@@ -14,9 +14,9 @@ CURVATURE = 0.9
 
 
 class Trial(NamedTuple):
-    """A step tried, the cost it leads to, and the slope of J along the direction there.
+    """A trial step, J there, and `slope`, the derivative of J along the direction there.
 
-    Numbers, or arrays (K,) with one for each neuron.
+    These are numbers, or arrays (K,) with one number for each neuron.
     """
 
     step: Any
@@ -36,18 +36,18 @@ def satisfied(start: Trial, trial: Trial, noise: Any) -> Any:
 def strong_wolfe(
     J: float, slope: float, step: float, noise: float, max_trials: int = 30
 ) -> Generator[float, tuple[float, float], Trial | None]:
-    """Search a step t with J(t) <= J + c₁·t·slope and |slope(t)| <= c₂·|slope|.
+    """Find a step t with J(t) <= J + c₁·t·slope and |slope(t)| <= c₂·|slope|.
 
     Parameters
     ----------
     J, slope : float
-        Cost and its slope along the direction at step 0; the slope is negative.
+        J and its directional derivative at step 0; `slope` is negative.
     step : float
         First step to try.
     noise : float
-        Costs closer than this are told apart by their slopes instead.
+        If values of J differ by less than this, their slopes are compared instead.
     max_trials : int
-        Evaluations before the search gives up.
+        Maximum number of evaluations.
 
     Yields
     ------
@@ -57,13 +57,13 @@ def strong_wolfe(
     Returns
     -------
     Trial or None
-        The step found; else the lowest trial below J; None where there is none.
+        The step found; otherwise the lowest trial below J; None if there is none.
 
     References
     ----------
-    Nocedal and Wright, "Numerical Optimization", 2nd ed., algorithms 3.5 and 3.6; the
-    test by slopes where J's rounding hides the decrease is Hager and Zhang's
-    "approximate Wolfe" condition (SIAM J. Optim., 2005).
+    Nocedal and Wright, "Numerical Optimization", 2nd ed., algorithms 3.5 and 3.6. If rounding
+    hides the decrease of J, slopes are tested with Hager and Zhang's "approximate Wolfe"
+    condition (SIAM J. Optim., 2005).
     """
     start = Trial(0.0, J, slope)
     low, high = start, None
@@ -89,14 +89,14 @@ def strong_wolfe(
 
 
 def _expand(low: Trial, start: Trial) -> float:
-    """Beyond the last trial: where the slope's secant hits zero, at 2 to 10 times the step."""
+    """A step beyond the last trial, to the zero of the slope's secant: 2 to 10 times the step."""
     gain = low.slope - start.slope
     secant = low.step * start.slope / -gain if gain > 0 else 10 * low.step
     return min(max(secant, 2 * low.step), 10 * low.step)
 
 
 def _between(low: Trial, high: Trial) -> float:
-    """Minimum of the cubic through both ends, kept off the ends by a tenth of the bracket."""
+    """Minimum of the cubic through both ends, at least a tenth of the bracket from either end."""
     width = high.step - low.step
     middle = low.step + width / 2
     if not (isfinite(high.J) and isfinite(high.slope)):

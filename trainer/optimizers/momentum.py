@@ -1,4 +1,4 @@
-"""Gradient descent with momentum, the heavy ball."""
+"""Gradient descent with momentum (the heavy-ball method)."""
 
 from dataclasses import dataclass
 

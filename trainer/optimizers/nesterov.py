@@ -9,16 +9,17 @@ from trainer.optimizers.base import Array, UpdateRule
 
 @dataclass
 class Nesterov(UpdateRule):
-    """x' ← θ - η dJ/dθ, θ ← x' + β (x' - x): the gradient is taken ahead of the last step.
+    """x' ← θ - η dJ/dθ, θ ← x' + β (x' - x): the gradient is evaluated at a look-ahead point.
 
     β follows Nesterov's sequence (t - 1)/t' with t' = (1 + √(1 + 4t²))/2, and a neuron
-    whose step points along its own gradient restarts the sequence (t = 1). With mini-batches
-    the gradient is too noisy for that, so β stops growing at `mini_batch_momentum`.
+    whose step has a positive component along its gradient restarts the sequence (t = 1). With
+    mini-batches the gradient is too noisy for this test, so β is limited to
+    `mini_batch_momentum`.
 
     Parameters
     ----------
     mini_batch_momentum : float
-        Largest β with mini-batches, in [0, 1).
+        Maximum β with mini-batches, in [0, 1).
     learning_rate, batch_size, seed
         As in `trainer.optimizers.UpdateRule`.
 

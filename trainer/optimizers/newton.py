@@ -1,4 +1,4 @@
-"""Trust-region Newton on the exact Hessian, negative curvature and all."""
+"""Trust-region Newton with the exact Hessian, including negative curvature."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,27 +13,27 @@ from trainer.optimizers.base import Array, Optimizer, SmoothObjective, State
 class NewtonState(State):
     """State of trust-region Newton.
 
-    The length of a step is how far it moves the z's, as a root mean square over the
-    rows: √(sᵀGs) with the Gram matrix G.
+    The length of a step s is the root mean square change of the z's over the rows:
+    √(sᵀGs), with the Gram matrix G.
     """
 
     gram: Array
     """G, (d + 1, d + 1, K)."""
     radius: Array
-    """Longest step trusted, in units of z, (K,)."""
+    """Trust-region radius, in units of z, (K,)."""
 
 
 @dataclass
 class Newton(Optimizer):
-    """θ ← θ + s, where s minimises J's second-order model within a radius.
+    """θ ← θ + s, where s minimises the second-order model of J within a radius.
 
-    The radius is in units of z, so that the features' scales and their correlation do
-    not matter. Where the Hessian is indefinite the step follows negative curvature.
+    The radius is in units of z, so that the features' scales and correlations do not matter.
+    If the Hessian is indefinite, the step follows negative curvature.
 
     Parameters
     ----------
     first_radius, largest_radius : float
-        Of the trust region: the root mean square change of the z's.
+        Initial and maximum radius of the trust region: the root mean square change of the z's.
 
     References
     ----------
@@ -61,8 +61,8 @@ class Newton(Optimizer):
             np.einsum("iik->ik", gram)[:-1] -= objective.alpha
             gram /= objective.loss.curvature_at_zero
         diagonal = np.arange(len(theta))
-        # Collinear columns leave G singular and a column of zeros leaves it empty there;
-        # this much more makes it a norm again.
+        # G is singular for collinear columns, and has a zero diagonal entry for a column of
+        # zeros; these terms make it positive definite.
         gram[diagonal, diagonal] *= 1 + 1e-10
         gram[diagonal, diagonal] += gram[diagonal, diagonal] == 0
         return NewtonState(
@@ -76,7 +76,7 @@ class Newton(Optimizer):
         )
 
     def step(self, objective: SmoothObjective, state: NewtonState) -> NewtonState:
-        """State after one trial step of each neuron; a step that fails shrinks its radius."""
+        """State after one trial step of each neuron; a rejected step reduces its radius."""
         assert state.hessian is not None
         most_negative = -objective.loss.min_curvature
         steps, predicted, lengths = np.empty_like(state.theta), [], []
@@ -94,7 +94,7 @@ class Newton(Optimizer):
         for k, (before, after, radius) in enumerate(
             zip(state.J.tolist(), J.tolist(), state.radius.tolist(), strict=True)
         ):
-            if predicted[k] <= noise * before:  # rounding hides the decrease: judge the gradient
+            if predicted[k] <= noise * before:  # rounding hides the decrease: test the gradient
                 was, now = (np.abs(g[:, k]).max() for g in (state.gradient, gradient))
                 accepted[k] = now < was / 2 and after <= before + noise * before
             else:
@@ -128,7 +128,7 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
     g : array of shape (p,)
         Gradient.
     H : array of shape (p, p)
-        Hessian, perhaps indefinite.
+        Hessian, possibly indefinite.
     G : array of shape (p, p)
         Metric, positive definite apart from rounding.
     radius : float
@@ -142,7 +142,7 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
     """
     low, high, shift, s = 0.0, np.inf, 0.0, None
     H = H.copy()
-    # along collinear columns there is no curvature, and rounding alone would lead far
+    # without curvature along collinear columns, rounding alone could cause long steps
     np.einsum("ii->i", H)[:] += 1e-13 * np.einsum("ii->i", G)
     for _ in range(60):
         factor, not_definite = dpotrf(H + shift * G if shift else H)
@@ -169,7 +169,7 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
         half = dtrtrs(factor, Gs, trans=1)[0]
         newton = shift + (length / radius - 1) * length**2 / (half @ half)
         shift = newton if low < newton < high else _middle(low, high)
-    if s is None:  # rounding has spoiled H and G: go along the gradient, in the features' scales
+    if s is None:  # H and G are inaccurate by rounding: use the gradient scaled by the features
         s = -g / np.where(np.einsum("ii->i", G) > 0, np.einsum("ii->i", G), 1)
         length = np.sqrt(max(float(s @ G @ s), float(np.finfo(float).tiny)))
     return s * min(1.0, radius / length)
@@ -184,15 +184,15 @@ def _middle(low: float, high: float) -> float:
 def _along_negative_curvature(
     g: Array, H: Array, G: Array, s: Array, factor: Array, radius: float
 ) -> Array:
-    """The hard case: g has no part along the lowest curvature, so go on along it to the rim."""
+    """The hard case: g has no component along the lowest curvature; follow it to the boundary."""
     v = np.random.default_rng(0).standard_normal(len(g))
     for _ in range(3):
         v = dpotrs(factor, G @ v)[0]
         v /= np.sqrt(v @ G @ v)
     if v @ H @ v >= 0:
         return s
-    # the two points where the line s + τv meets the rim; the lower one of the model
+    # of the two points where the line s + τv meets the boundary, the one with the lower model
     b, c = s @ G @ v, s @ G @ s - radius**2
     root = np.sqrt(b * b - c)
-    rims = [s + tau * v for tau in (-b - root, -b + root)]
-    return min(rims, key=lambda rim: rim @ g + rim @ H @ rim / 2)
+    steps = [s + tau * v for tau in (-b - root, -b + root)]
+    return min(steps, key=lambda step: step @ g + step @ H @ step / 2)

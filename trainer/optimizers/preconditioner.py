@@ -1,4 +1,4 @@
-"""Preconditioners for L-BFGS: inverse Hessians, and diagonals where those are too large."""
+"""Preconditioners for L-BFGS: inverse Hessians, or diagonals if Hessians are too large."""
 
 from collections.abc import Callable
 
@@ -8,27 +8,28 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from trainer.optimizers.base import Array, SmoothObjective
 
 SAME_SCALE = 10
-"""Curvatures along the features within this factor of each other need no preconditioner."""
+"""If the curvatures along the features are within this factor, no preconditioner is used."""
 
 RIDGE = 1e-10
-"""Share of a Hessian's diagonal that is added to it: collinear features leave it singular."""
+"""Fraction of its diagonal added to a Hessian, which is singular for collinear features."""
 
 
 def inverse_of_definite(matrix: Array) -> Array | None:
-    """Inverse of a symmetric matrix by its Cholesky factor; None where it is not definite."""
+    """Inverse of a symmetric matrix from its Cholesky factor; None if it is not definite."""
     factor, failed = dpotrf(matrix)
     if failed:
         return None
-    inverse: Array = dpotri(factor)[0]  # its upper triangle, above zeros
+    inverse: Array = dpotri(factor)[0]  # only the upper triangle; zeros below
     inverse = inverse + inverse.T
     np.einsum("ii->i", inverse)[:] /= 2
     return inverse
 
 
 def inverse_made_definite(hessian: Array, gram: Array, min_curvature: float) -> Array:
-    """Inverse of a Hessian plus as little of the Gram matrix as makes it definite.
+    """Inverse of a Hessian plus the smallest tried multiple of G that makes it definite.
 
-    `min_curvature` is the loss's, so that H - min_curvature·G is semidefinite.
+    `gram` is the Gram matrix G, and `min_curvature` that of the loss: H - min_curvature·G is
+    positive semidefinite.
     """
     diagonal = np.einsum("ii->i", gram)
     scale = np.where(diagonal > 0, diagonal, 1)
@@ -37,13 +38,13 @@ def inverse_made_definite(hessian: Array, gram: Array, min_curvature: float) -> 
         inverse = inverse_of_definite(hessian + share * metric)
         if inverse is not None:
             return inverse
-    return np.diag(1 / scale)  # rounding or overflow has spoiled both
+    return np.diag(1 / scale)  # rounding or overflow has made both matrices unusable
 
 
 def inverse_hessians(hessians: Array, gram: Callable[[int], Array], min_curvature: float) -> Array:
-    """Inverse of each neuron's Hessian (d + 1, d + 1, K), made definite where it is not.
+    """Inverse of each neuron's Hessian (d + 1, d + 1, K), made definite if necessary.
 
-    `gram(k)` gives the Gram matrix of neuron k; it is called only where it is needed.
+    `gram(k)` returns the Gram matrix of neuron k; it is called only if it is needed.
     """
     inverses = np.empty(hessians.shape, order="F")
     for k in range(hessians.shape[-1]):
@@ -59,8 +60,8 @@ def inverse_hessians(hessians: Array, gram: Callable[[int], Array], min_curvatur
 def inverse_diagonal(objective: SmoothObjective, n_neurons: int) -> Array:
     """Inverse of the diagonal of d²J/dθ² at θ = 0, (d + 1, K).
 
-    Ones where the features are of much the same scale: the steps of a diagonal that hardly
-    varies leave the span of the rows, which holds the minimum's weights, for no gain.
+    Ones if the features have similar scales. The weights at the minimum are in the span of the
+    rows, and a diagonal that hardly varies would make the steps leave that span for no gain.
     """
     diagonal = objective.hessian_diagonal_at_zero() + np.zeros(n_neurons)
     empty = diagonal == 0
