@@ -452,7 +452,7 @@ def _taken(part: Any, index: Array) -> Any:
     return part.take(index, axis=0)
 
 
-def _stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
+def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
     """Concatenate several (X, y, weight)."""
     if len(parts) == 1:
         return parts[0]
