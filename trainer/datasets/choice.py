@@ -1,4 +1,4 @@
-"""Which column of a table is to be predicted, where it was not said."""
+"""Choice of the target column of a table if none was given."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +9,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_SHOWN = 8
-"""Columns that a message names."""
+"""Maximum number of columns that a message names."""
 USUAL_NAMES = {"target", "class", "label", "y"}
-"""Names that say it, in any case."""
+"""Usual names of a target column, compared without regard to case."""
 
 
 class TargetNeededError(ValueError):
-    """More than one column can be the target, or none.
+    """More than one column could be the target, or none.
 
     Attributes
     ----------
     arguments : list of str
-        What a command line may add, as in ["--target", "income"]; empty if no column will do.
+        Arguments to add on the command line, such as ["--target", "income"]; empty if no column is
+        suitable.
     """
 
     def __init__(self, message: str, arguments: list[str]) -> None:
@@ -29,21 +30,21 @@ class TargetNeededError(ValueError):
 
 
 def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str, str]:
-    """Choose the target where one column is the plain choice.
+    """Choose the target if only one column is an obvious choice.
 
     Parameters
     ----------
     table : DataFrame
-        As `read_table` gives it.
+        As returned by `read_table`.
     positive : object
-        A class that the target must hold, or None.
+        A class that the target must contain, or None.
     name : str
-        What messages call the table.
+        Name of the table in messages.
 
     Returns
     -------
     target, why : str
-        The column, and a note that says so.
+        The column, and a note that states the choice.
 
     Raises
     ------
@@ -63,12 +64,12 @@ def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str,
     counts: Any
     classes: dict[str, list[Any]] = {}
     for column in filter(None, table.columns):
-        # Of more than two numbers most are counts or measurements, unless one was named.
+        # Columns of more than two numbers are usually measurements, unless a class was given.
         labels = tidy(table[column], MISSING_LABELS)
         if labels is None:
             continue
         numeric = labels.dtype != object
-        if numeric:  # quickly: a file may have 100 000 such columns
+        if numeric:  # a fast path: a file may have 100 000 such columns
             cells = labels.to_numpy(float)
             known, counts = np.unique(cells[cells == cells], return_counts=True)
         else:
@@ -101,7 +102,7 @@ def _needed(
     some = "one column of more than two classes" if len(classes) == 1 else "columns of classes"
     found = some if classes else "no column of classes"
     arguments = []
-    if classes:  # by custom the target comes last; of many classes one stands against the rest
+    if classes:  # the target is usually last; with many classes, one is compared with the rest
         best = next((c for c in reversed(shown) if len(classes[c]) == 2), shown[-1])
         arguments = ["--target", best]
         if positive is None and len(classes[best]) > 2:
@@ -114,7 +115,7 @@ def _needed(
 
 
 def same_label(label: Any, known: list[Any]) -> list[int]:
-    """Places of a label among others: by its text, or else by its value, as 01 and 1.0 are 1.
+    """Positions of a label among others: by its text, or else by its value, as 01 and 1.0 are 1.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def same_label(label: Any, known: list[Any]) -> list[int]:
 
 
 def _value(label: Any) -> Any:
-    """Give the number that a label says, as 1.0, 01 and True do, or else its text."""
+    """The number that a label represents, as 1.0, 01 and True do, or else its text."""
     text = str(label).strip()
     try:
         return float({"true": "1", "false": "0"}.get(text.lower(), text))

@@ -1,4 +1,4 @@
-"""The bytes of a file, gzipped or not, up to a limit."""
+"""Reading of files, gzipped or not, up to a limit."""
 
 import gzip
 import io
@@ -11,24 +11,24 @@ from typing import Any
 from trainer.datasets.text import short_path
 
 LARGEST_FILE = 2**30
-"""Bytes of a table, unzipped: beyond, 4 MB of gzip could ask for as many GB of memory."""
+"""Maximum bytes of a table, uncompressed: 4 MB of gzip could otherwise need 4 GB of memory."""
 _CHUNK = 2**20
 
 
 def read_content(path: Path) -> bytes:
-    """Give the content of a regular file, unzipped.
+    """Return the content of a regular file, uncompressed.
 
     Raises
     ------
     ValueError
-        In one line: no such file, a folder, a device or a pipe, not readable, damaged gzip,
-        empty, or more than 1 GiB once unzipped.
+        With a one-line message, if the file does not exist, is a folder, a device or a pipe, is
+        not readable, is damaged gzip, is empty, or is larger than 1 GiB uncompressed.
     """
     shown, name = short_path(path), short_path(path.name)
     if "\0" in str(path):
         raise ValueError(f"{shown} is no name of a file; check it")
     try:
-        # Before it is opened: a pipe without a writer would wait, a device has no end.
+        # Checked before opening: a pipe without a writer would block, and a device may be endless.
         kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
             raise ValueError(f"{shown} is a folder, not a table; name a file in it")

@@ -10,28 +10,29 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from trainer.datasets.text import quote
 
 MAX_CATEGORIES = 50
-"""Categories that a text column keeps; the rarest beyond these share one column."""
+"""Maximum number of categories of a text column; the rarest share one column."""
 LARGEST_MATRIX = 2 * 10**8
-"""Numbers that the rows may become: 1.6 GB. A text column can take 50 times its own memory."""
+"""Maximum size of the encoded rows: 1.6 GB. A text column can need 50 times its own memory."""
 
 
 def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     """Make the preprocessor for a frame's columns, to be fitted on the training rows.
 
-    Numbers and booleans: the median for missing values, then mean 0 and variance 1. Text and
-    categories: a column of 0 and 1 for each value, missing being one. Of more than 50, the
-    rarest share the last column. Values first met at prediction go there too, if there is
-    one, or are 0 in all.
+    Numbers and booleans: missing values are replaced by the median, then the column is scaled to
+    mean 0 and variance 1. Text and categories: one column of 0 and 1 for each value, including
+    missing. If there are more than 50 values, the rarest share the last column. Unknown values at
+    prediction are encoded in this shared column if there is one, otherwise as 0 in all columns.
 
     Parameters
     ----------
     X : DataFrame
-        Its types are looked at, and of text, whether scikit-learn can take it.
+        Determines the types of the columns; text is checked for values that scikit-learn cannot
+        encode.
 
     Returns
     -------
     ColumnTransformer
-        Unfitted; gives dense float64.
+        Unfitted; its output is dense float64.
 
     Raises
     ------
@@ -70,14 +71,14 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
             f"with up to {MAX_CATEGORIES} for a text column; leave text columns out, or train on "
             "a part of the rows"
         )
-    # A column of the table can be empty in the training rows alone: it is kept, as zeros.
+    # A column may be empty in the training rows only: it is kept, as zeros.
     scale = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
     )
     encode = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
     )
-    # Value "a" of column "c" is named "c_a": a column that may be called so wants a prefix.
+    # Value "a" of column "c" is named "c_a": if another column may have this name, add prefixes.
     clash = any(str(other).startswith(f"{name}_") for name in text for other in X)
     parts = [("numbers", scale, numbers), ("text", encode, text)]
     return ColumnTransformer(parts, verbose_feature_names_out=clash)

@@ -1,6 +1,6 @@
-"""Tables from files, as people have them: CSV and Parquet, gzipped or not.
+"""Tables from CSV and Parquet files, gzipped or not.
 
-Whatever cannot be trained on ends in a ValueError of one line, which says what the rule is,
+Anything that cannot be used for training raises a one-line ValueError, which states the rule,
 what was found, and what to do.
 """
 
@@ -18,59 +18,61 @@ from typing import TYPE_CHECKING, Any, cast
 from trainer.datasets.files import LARGEST_FILE, read_content
 from trainer.datasets.text import nearest, quote, short_path
 
-# pandas is imported on use: a file that is not there is told of before it would be loaded.
+# pandas is imported on use, so that a missing file is reported without waiting for it.
 if TYPE_CHECKING:
     import pandas as pd
 
-# What people write where a value is missing; empty cells and spaces around are seen to besides.
+# Usual words for missing values; empty cells and surrounding spaces are handled separately.
 MISSING = ["", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
-# In the target only these: None and null may well be classes.
+# In the target only these mean missing, because None and null may be classes.
 MISSING_LABELS = ["", "?", "NA", "NaN", "nan"]
 DELIMITERS = ",;\t|"
-# Numbers beyond overflow when they are squared and summed.
+# Larger numbers overflow when they are squared and summed.
 LARGEST = 1e100
 LARGEST_TABLE = 10**8
-"""Rows times columns: 800 MB of numbers, of which training makes copies."""
+"""Maximum rows times columns: 800 MB of numbers, which training copies."""
 LONGEST_HEADER = 2**24
-"""Characters of a CSV file's first line."""
+"""Maximum number of characters in the first line of a CSV file."""
 LONGEST_LABEL = 100
-"""Characters of a class: longer ones are prose, and NumPy would pad all labels to them."""
+"""Maximum number of characters in a class: NumPy would pad all labels to a longer one."""
 MOST_CLASSES = 50
-"""Different integers that a target may hold, and in half as many rows, before it is continuous."""
-# From this many rows on, text that differs in every row is taken for names or keys.
+"""A target with more distinct integers than this, or than half its rows, is continuous."""
+# With at least this many rows, text that differs in every row is considered names or keys.
 KEY_ROWS = 20
 MAX_ODD = 0.05
-"""Share of a column's filled cells that may be no numbers, and count as missing, where all
-others are: one in twenty. A column with more of them is text."""
+"""Largest fraction of non-empty cells in a numeric column that may be no numbers, and are then
+treated as missing. A column with more of them is text."""
 
 
 def read_table(path: str | Path, target: str | None = None) -> "tuple[pd.DataFrame, list[str]]":
-    """Read a CSV or Parquet file, gzipped or not, and note what was done to it.
+    """Read a CSV or Parquet file, gzipped or not, and note changes to its cells.
 
-    Of CSV, the delimiter is the one of comma, semicolon, tab and | that the first line has
-    most of, or that a line "sep=;" before it names. Spaces around cells go; empty cells, "?"
-    and the usual words for missing become NaN. In a column of numbers, at most one filled cell
-    in twenty may be something else: it becomes NaN, with a note.
+    The delimiter of a CSV file is the one of comma, semicolon, tab and | that is most frequent in
+    the first line, or the one named by a preceding line such as "sep=;". Spaces around cells are
+    removed; empty cells, "?" and the usual words for missing values become NaN. In a column of
+    numbers, up to one non-empty cell in twenty may be something else: it becomes NaN, with a
+    note.
 
     Parameters
     ----------
     path : path
-        The file; what it is shows in its content, not in its name.
+        The file; its format is detected from its content, not from its name.
     target : str, optional
-        A column in which None, null and N/A are not missing but labels, and no cell is odd.
+        A column in which None, null and N/A are labels, not missing values, and in which no cell
+        is replaced.
 
     Returns
     -------
     table : DataFrame
-        One column a column of the file, under its own name.
+        One column for each column of the file, under the same name.
     notes : list of str
-        Odd cells that were taken as missing, or that turned a column into text.
+        Non-numeric cells that were treated as missing, or that made a column text.
 
     Raises
     ------
     ValueError
-        If the file is not there, is empty, is not a table with columns of different names, or
-        holds more than 1 GiB unzipped or 10^8 cells.
+        If the file does not exist, is empty, is not a table with distinct column names, or
+        contains more than 1 GiB uncompressed or 10^8 cells.
     """
     path = Path(path)
     content, name = read_content(path), short_path(path.name)
@@ -91,10 +93,10 @@ def split_table(
 ) -> "tuple[pd.DataFrame, pd.Series, list[str]]":
     """Split a table into features, labels, and notes on what was dropped.
 
-    Features are float64, or objects that are strings or NaN; labels are as found, none
-    missing. `name` is what messages call the table; `notes` come before the new ones. A
-    ValueError says that there is no such target, that a number is infinite or above 1e100, or
-    that no feature is of use.
+    Features are float64, or objects that are strings or NaN; labels are unchanged, and rows
+    without a label are dropped. `name` is the name of the table in messages; `notes` are placed
+    before the new ones. A ValueError is raised if the target does not exist, if a number is
+    infinite or above 1e100, or if there is no usable feature.
 
     Examples
     --------
@@ -107,7 +109,7 @@ def split_table(
     import pandas as pd
 
     _refuse_unknown(target, table.columns, name)
-    # Missing ones go first: a label True shall not turn into 1.0 because of them.
+    # Missing labels are dropped first, so that they do not turn a label True into 1.0.
     labels = tidy(table[target].dropna(), MISSING_LABELS)
     if labels is None or labels.isna().all():
         found = "no values" if labels is not None else f"values of type {table[target].dtype}"
@@ -167,7 +169,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
     delimiter, header = _header(content, marks, name)
     if target is not None:
         _refuse_unknown(target, header, name)
-    # Rows may be shorter than the header: 100 kB of names would ask for 80 GB of NaN.
+    # Rows may be shorter than the header: 100 kB of names could need 80 GB of NaN.
     _refuse_large(max(content.count(b"\n"), content.count(b"\r")), len(header), name)
     words = {
         place: MISSING_LABELS if column == target else MISSING
@@ -177,7 +179,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
     columns, notes = {}, []
     for place, column in enumerate(header):
         if not column and not table[place].notna().any():
-            continue  # what a delimiter at the line's end makes
+            continue  # from a delimiter at the end of the line
         values = _numbers_if_all_are(table[place], words[place], delimiter == ";")
         if column != target and values.dtype == object:
             values, odd = _numbers_but_for_odd(values, delimiter == ";")
@@ -192,7 +194,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
 
 
 def _header(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
-    """The delimiter that the first line has most of, and its cells."""
+    """The most frequent delimiter of the first line, and the cells of this line."""
     headers, failed = {}, None
     for mark in marks:
         try:
@@ -253,7 +255,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _rows(content: bytes, delimiter: str) -> Any:
-    """The cells of each line as they stand: pandas would rename columns that come twice."""
+    """The cells of each line, unchanged: pandas would rename duplicate columns."""
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
 
     def lines() -> Iterator[str]:
@@ -268,7 +270,7 @@ def _rows(content: bytes, delimiter: str) -> Any:
 def _numbers_if_all_are(
     values: "pd.Series", missing: list[str], decimal_comma: bool
 ) -> "pd.Series":
-    """Numbers where spaces, or a comma for the point, had kept pandas from seeing them."""
+    """Convert to numbers if spaces or decimal commas kept pandas from recognising them."""
     from pandas.api import types
 
     if values.dtype.kind in "biuf" or types.infer_dtype(values, skipna=True) != "string":
@@ -281,7 +283,7 @@ def _numbers_if_all_are(
 def _numbers_but_for_odd(
     text: "pd.Series", decimal_comma: bool
 ) -> "tuple[pd.Series, pd.Series | None]":
-    """A text column as numbers where it nearly is, and its cells that are none, if of interest."""
+    """A text column as numbers if nearly all cells are, and the cells that are not, if few."""
     from pandas.api import types
 
     if types.infer_dtype(text, skipna=True) != "string":
@@ -301,17 +303,17 @@ def _to_numbers(text: "pd.Series", decimal_comma: bool) -> "pd.Series":
 
 
 def _line(row: int, content: bytes, delimiter: str) -> int:
-    """The line of the content that a row of the table stands in, as an editor counts."""
+    """Line number, as in an editor, of a row of the table."""
     reader = _rows(content, delimiter)
     rows = (reader.line_num for cells in reader if len(cells) > 1 or "".join(cells).strip())
     try:
         return next(islice(rows, row + 1, None))
-    except (csv.Error, StopIteration):  # a cell too long for csv stands before it
+    except (csv.Error, StopIteration):  # a cell before it is too long for csv
         return row + 2
 
 
 def _tell_odd(column: str, values: "pd.Series", odd: "pd.Series", line: int) -> str:
-    """What the odd cells of a column did to it."""
+    """A note on the effect of the non-numeric cells of a column."""
     cells = "1 cell" if len(odd) == 1 else f"{len(odd)} cells"
     example = f"such as {quote(odd.iloc[0])} in line {line}"
     if values.dtype == object:
@@ -344,17 +346,17 @@ def _read_parquet(content: bytes, name: str) -> "pd.DataFrame":
             sum(chunk.num_values for chunk in chunks), described.num_rows * described.num_columns
         )
         n_bytes = sum(chunk.total_uncompressed_size for chunk in chunks)
-    except Exception as error:  # a file from elsewhere can be wrong in any way
+    except Exception as error:  # an untrusted file can be wrong in any way
         raise ValueError(f"{name} is damaged Parquet ({quote(error)}); make it again") from None
     columns = [column.strip() for column in schema.names]
     _refuse_duplicates(columns, name)
     _refuse_large(n_cells, 1, name, n_bytes)
     try:
-        # Text stays a dictionary: a long word in every row is held once.
+        # Text stays dictionary-encoded: a long word in every row is stored once.
         text = [field.name for field in schema if field.type in (pa.string(), pa.large_string())]
         table = parquet.read_table(pa.BufferReader(content), read_dictionary=text)
         table.validate(full=True)
-        # Names and types alone count: what pandas has noted of its own need not be true.
+        # Only names and types are used: the metadata written by pandas may be wrong.
         frame = table.to_pandas(ignore_metadata=True)
     except Exception as error:
         raise ValueError(f"{name} is damaged Parquet ({quote(error)}); make it again") from None
@@ -403,11 +405,11 @@ def _refuse_huge(values: "pd.Series", name: str) -> None:
 
 
 def _strip(values: "pd.Series", missing: list[str]) -> "pd.Series":
-    """Text without spaces around it, and NaN where that leaves a word for missing."""
+    """Text without surrounding spaces, with NaN for words that mean missing."""
     import numpy as np
     import pandas as pd
 
-    codes, words = pd.factorize(values)  # each word once, however often it comes
+    codes, words = pd.factorize(values)  # each distinct word is processed once
     stripped = pd.Series(np.asarray(words, dtype=object), dtype=object).str.strip()
     known = stripped.where(~stripped.isin(missing)).to_numpy(object)
     cells = np.append(known, np.nan)[codes]  # code -1 is a missing cell
@@ -423,7 +425,7 @@ def tidy(values: "pd.Series", missing: list[str] = MISSING) -> "pd.Series | None
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
         return values
     if isinstance(values.dtype, pd.CategoricalDtype):
-        # Not by astype: Arrow's strings would write a long word out in every row.
+        # Not by astype: Arrow's strings would store a long word again in every row.
         words: Any = [*values.cat.categories, None]  # code -1 is a missing cell
         cells = np.array(words, dtype=object)[values.cat.codes]
         values = pd.Series(cells, index=values.index, name=values.name, dtype=object)
@@ -442,7 +444,7 @@ def tidy(values: "pd.Series", missing: list[str] = MISSING) -> "pd.Series | None
 def _floats(values: "pd.Series") -> "pd.Series":
     try:
         return values.astype(float)
-    except OverflowError:  # of integers that no float holds
+    except OverflowError:  # integers too large for a float
 
         def nearest_float(value: Any) -> float:
             try:
@@ -454,8 +456,8 @@ def _floats(values: "pd.Series") -> "pd.Series":
 
 
 def _why_useless(column: str, values: "pd.Series") -> str | None:
-    """Say what keeps a feature from being of use, if anything does."""
-    if values.dtype != object:  # quickly: a file may have 100 000 such columns
+    """The reason why a feature is useless, or None."""
+    if values.dtype != object:  # a fast path: a file may have 100 000 such columns
         numbers = values.to_numpy(float)
         numbers = numbers[numbers == numbers]
         count, different = len(numbers), 1 if (numbers == numbers[:1]).all() else 2

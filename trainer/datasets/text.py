@@ -1,4 +1,4 @@
-"""Names and cells of a table in messages: on one line, short, and without control characters."""
+"""Names and cells of a table for messages: on one line, short, and without control characters."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,10 +9,10 @@ MOST_COMPARED = 2000
 
 
 def visible(value: Any) -> str:
-    r"""Text on one line, with escapes in place of characters that do not print.
+    r"""Text on one line, with escapes for characters that are not printable.
 
     Runs of white space become one space. Control characters, which could move a terminal's
-    cursor or set its colours, and marks that turn the direction of writing are escaped.
+    cursor or set its colours, and marks that change the writing direction are escaped.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def visible(value: Any) -> str:
 
 
 def quote(value: Any) -> str:
-    r"""Show a value in a message: on one line, and not for pages.
+    r"""Format a value for a message: quoted, on one line, and shortened.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def quote(value: Any) -> str:
 
 
 def short_path(path: Any) -> str:
-    """Show a path in a message: its end, if it is long.
+    """Format a path for a message: only its end if it is long.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def short_path(path: Any) -> str:
 
 
 def nearest(value: Any, among: Iterable[Any]) -> str:
-    """Say which of the names is most like a mistaken one, whatever its case.
+    """A hint with the name most similar to a mistaken one, without regard to case.
 
     Examples
     --------

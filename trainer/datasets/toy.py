@@ -1,4 +1,4 @@
-"""Data sets of two classes: scikit-learn's toy data sets by name, tables by path."""
+"""Data sets with two classes: scikit-learn's toy data sets by name, tables by path."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from trainer.datasets.choice import choose_target, same_label
 from trainer.datasets.tables import MOST_CLASSES, read_table, split_table
 from trainer.datasets.text import nearest, quote, short_path
 
-# NumPy, pandas and scikit-learn are imported on use: the names and lines are had without them.
+# NumPy, pandas and scikit-learn are imported on use: listing the data sets does not need them.
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to train on, of two classes.
+    """Rows to train on, with two classes.
 
     Parameters
     ----------
     name : str
-        The set's name, or a file's without its endings.
+        The name of the data set, or of the file without its extensions.
     description : str
-        One line: what the rows are, and what is to be told apart.
+        One line: what the rows are, and what the classes are.
     X : DataFrame
-        Features as found: numbers, and text; NaN where a value is missing.
+        Unprocessed features: numbers and text, with NaN for missing values.
     y : ndarray
-        Labels, of exactly two different values. Of more than two classes, one against
-        the rest: "virginica" and "not virginica".
+        Labels, with exactly two distinct values. If there were more than two classes, one
+        against the rest: "virginica" and "not virginica".
     positive : object
         The label whose probability is reported.
     notes : tuple of str
-        What was done to the table: columns and rows dropped, odd cells taken as missing.
+        Changes to the table: dropped columns and rows, non-numeric cells treated as missing.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Dataset:
 
 
 _Toy: TypeAlias = tuple[str, str, str, dict[str, Any]]
-# Description, positive class, scikit-learn's loader and its arguments. These bring names.
+# Description, positive class, scikit-learn's loader and its arguments. These have class names.
 _LOADED: dict[str, _Toy] = {
     "breast_cancer": (
         "569 tumours, 30 measurements of cell nuclei: malignant or benign",
@@ -73,7 +73,7 @@ _LOADED: dict[str, _Toy] = {
         {"as_frame": True},
     ),
 }
-# 500 points drawn anew: two features, so that the decision boundary can be drawn; classes 0, 1.
+# 500 generated points: two features, so that the decision boundary can be drawn; classes 0, 1.
 _GENERATED: dict[str, _Toy] = {
     "moons": (
         "500 points on two half circles that interlock (generated)",
@@ -97,7 +97,7 @@ _GENERATED: dict[str, _Toy] = {
         "500 points in two stretched clusters, about 5 % with the wrong label (generated)",
         "1",
         "make_classification",
-        # Labels drawn anew come out right half the time.
+        # flip_y redraws labels at random, and half of the redrawn labels are right.
         {"n_redundant": 0, "n_clusters_per_class": 1, "flip_y": 0.1, "n_features": 2},
     ),
     "gaussian_quantiles": (
@@ -111,12 +111,12 @@ TOYS = _LOADED | _GENERATED
 
 
 def list_datasets() -> dict[str, str]:
-    """Name the toy sets, with a line on each.
+    """List the toy data sets with a one-line description of each.
 
     Returns
     -------
     dict
-        From name to description.
+        Descriptions by name.
 
     Examples
     --------
@@ -133,23 +133,24 @@ def load_dataset(
     positive: Any = None,
     random_state: Any = 0,
 ) -> Dataset:
-    """Load a toy set by its name, or a table by its path.
+    """Load a toy data set by name, or a table by path.
 
     Parameters
     ----------
     source : str or path
-        A name that `list_datasets` gives, or a CSV or Parquet file, gzipped or not.
+        A name from `list_datasets`, or a CSV or Parquet file, gzipped or not.
     target : str, optional
-        Of a file, the column with the labels. It may be left out where one column is the plain
-        choice: the only one of two classes in which every other column holds numbers, or the
-        only one called target, class, label or y. A note says which was taken.
+        For a file, the column with the labels. It may be omitted if one column is the obvious
+        choice: the only column of two classes if every other column contains numbers, or the only
+        one called target, class, label or y. A note says which column was chosen.
     positive : object, optional
         The class whose probability is to be learnt, against all others: its text, or its
-        value written otherwise (1.0 or 01 for 1, true for True). By default a toy set's own;
-        of two classes in a file, the larger in sorted order. More than 50 different integers,
-        or more than half the rows have, are taken for a continuous target without it.
+        value in another form (1.0 or 01 for 1, true for True). The default is the data set's own
+        for a toy data set, and the last in sorted order for a file with two classes. Without it,
+        a target with more than 50 distinct integers, or more than half the number of rows, is
+        considered continuous.
     random_state : int, RandomState instance or None, default=0
-        Draws the points of generated sets.
+        Seed for generated data sets.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def load_dataset(
     Raises
     ------
     ValueError
-        In one line, if the set is unknown or the file cannot be trained on.
+        With a one-line message, if the data set is unknown or the file cannot be used.
 
     Examples
     --------
@@ -207,7 +208,7 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
     if target is None:
         target, why = choose_target(table, positive, name)
         notes.append(why)
-        if odd or table[target].isna().any():  # None and null are labels there, and so are typos
+        if odd or table[target].isna().any():  # in the target, None, null and typos are labels
             table, odd = read_table(path, target)
     X, labels, notes = split_table(table, target.strip(), name, [*notes, *odd])
     import numpy as np
@@ -224,10 +225,10 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
 def _two_classes(
     labels: "npt.NDArray[Any]", positive: Any, what: str, dropped: int = 0
 ) -> tuple[Any, Any]:
-    """Labels of two classes, and the positive one of them."""
+    """Labels with two classes, and the positive one of them."""
     import numpy as np
 
-    if labels.dtype.kind == "f":  # whole numbers too, where a row without a label was dropped
+    if labels.dtype.kind == "f":  # integers become floats if a row without a label was dropped
         broken = labels[(labels % 1 != 0) | (abs(labels) >= 2**53)]
         if len(broken):
             raise ValueError(

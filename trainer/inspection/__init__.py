@@ -1,4 +1,4 @@
-"""Look inside: every factor of the gradient, the path of training, gradients checked and marked."""
+"""Diagnostics: factors of the gradient, the path of training, gradient checks and marking."""
 
 from trainer.inspection.explain import explain
 from trainer.inspection.gradient_check import check_gradient

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 BAND_POINTS = 500
-"""Points of a consistency band at most: more are not seen, and each holds every draw."""
+"""Maximum number of points of a consistency band: more would not be visible, but use memory."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class ReliabilityCurve:
     brier : float
         Mean of (p - y)².
     miscalibration : float
-        How much lower the Brier score of the recalibrated forecasts is; 0 if calibrated.
+        Reduction of the Brier score by recalibrating the forecasts; 0 if they are calibrated.
     discrimination : float
-        How much lower it is than that of the constant forecast; the higher the better.
+        Brier score of the constant forecast minus that of the recalibrated forecasts; higher is
+        better.
     uncertainty : float
         Variance of y: the Brier score of the constant forecast.
     prob_pred, prob_true, weight : arrays of shape (n_distinct,)
@@ -53,7 +54,7 @@ class ReliabilityCurve:
 
 @dataclass(frozen=True)
 class ConsistencyBand:
-    """Where a reliability curve would be if the forecasts were calibrated; `consistency_band`.
+    """Range of reliability curves of calibrated forecasts, see `consistency_band`.
 
     Parameters
     ----------
@@ -78,22 +79,23 @@ class BrierDecomposition:
     brier : float
         Mean of (p - y)².
     reliability : float
-        Mean squared difference of the bins' observed shares from their forecasts; 0 is perfect.
+        Mean squared difference between the bins' observed frequencies and forecasts; 0 is
+        perfect.
     resolution : float
-        Mean squared difference of the bins' observed shares from the overall share; the higher
-        the better.
+        Mean squared difference between the bins' observed frequencies and the overall frequency;
+        higher is better.
     uncertainty : float
         Variance of y: the Brier score of the constant forecast.
     within_bins : float
-        What the differences between the forecasts of a bin add.
+        Contribution of the differences between forecasts in the same bin.
     edges : array of shape (n_edges,)
-        Ends of the bins; a forecast on an edge is in the bin below.
+        Edges of the bins; a forecast on an edge is in the bin below it.
     filled : array of shape (n_filled_bins,)
-        Numbers, from 0, of the bins that hold a row.
+        Numbers, from 0, of the bins that contain a row.
     prob_pred, prob_true, weight : arrays of shape (n_filled_bins,)
-        Mean forecast, observed share and weight of each of them.
+        Mean forecast, observed frequency and weight of each of these bins.
     n_rows : array of int of shape (n_filled_bins,)
-        Their numbers of rows, not counting those of weight 0.
+        Number of rows in each of them, not counting rows of weight 0.
     """
 
     brier: float
@@ -119,8 +121,8 @@ def reliability_curve(
     """Recalibrate forecasts by isotonic regression and decompose the Brier score (CORP).
 
     The recalibrated forecasts r are the nondecreasing function of the forecasts p that is closest
-    to the labels y in mean square; there are no bins to choose. With S the Brier score and ȳ the
-    overall share, Brier = miscalibration - discrimination + uncertainty exactly, where::
+    to the labels y in mean square, so no bins need to be chosen. With S the Brier score and ȳ the
+    overall frequency, Brier = miscalibration - discrimination + uncertainty exactly, where::
 
         miscalibration = S(p) - S(r)   >= 0
         discrimination = S(ȳ) - S(r)   >= 0
@@ -168,7 +170,7 @@ def reliability_curve(
     share = np.bincount(group, weight * y) / n
     prob_true = isotonic_regression(share, sample_weight=n, y_min=0, y_max=1)
     mean, recalibrated = float(weight @ y / total), prob_true[group]
-    # S(p) - S(r) row by row, without the cancellation of two sums.
+    # S(p) - S(r) row by row, which avoids the cancellation between two sums.
     gains = (p - recalibrated) * (p + recalibrated - 2 * y)
     return ReliabilityCurve(
         brier=float(weight @ (p - y) ** 2 / total),
@@ -190,11 +192,11 @@ def consistency_band(
     n_resamples: int = 500,
     random_state: Any = None,
 ) -> ConsistencyBand:
-    """Simulate where the reliability curve of calibrated forecasts would be.
+    """Simulate the range of the reliability curve if the forecasts were calibrated.
 
-    Labels are drawn from the forecasts, P(y = 1) = p, with forecasts and weights as they are, and
-    a curve is computed from each draw. A curve outside the band, which holds pointwise, is
-    evidence against calibration. The time is that of `n_resamples` isotonic regressions.
+    Labels are drawn from the forecasts, P(y = 1) = p, while forecasts and weights stay the same,
+    and a curve is computed from each draw. A curve outside this pointwise band is evidence
+    against calibration. The run time is that of `n_resamples` isotonic regressions.
 
     Parameters
     ----------
@@ -203,21 +205,21 @@ def consistency_band(
     sample_weight : array-like of shape (n_samples,), optional
         Weight of each row.
     edges : array-like of shape (n_edges,), optional
-        Ends of bins, from 0 to 1, for a band around the observed shares of bins, as
-        `brier_decomposition` has them; None is for the isotonic curve.
+        Edges of bins, from 0 to 1, for a band around the observed frequencies in the bins of
+        `brier_decomposition`; None computes the band of the isotonic curve.
     level : float, default=0.95
-        Share of the draws within the band, at each forecast, or a little more: shares of few
-        rows have few values.
+        Fraction of the draws within the band at each forecast. It can be slightly more, because
+        frequencies among few rows take few values.
     n_resamples : int, default=500
-        Draws.
+        Number of draws.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws.
 
     Returns
     -------
     ConsistencyBand
-        At every distinct forecast, of more than 500 at 500 of them; or at the mean forecast of
-        each filled bin.
+        At every distinct forecast, or at 500 of them if there are more; with `edges`, at the mean
+        forecast of each bin that contains rows.
 
     Raises
     ------
@@ -228,7 +230,7 @@ def consistency_band(
     ----------
     Dimitriadis, Gneiting and Jordan, as in `reliability_curve`, for the isotonic curve; Bröcker
     and Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting 22
-    (2007), for bins. Both draw forecasts too, with replacement.
+    (2007), for bins. Both also resample the forecasts, with replacement.
 
     Examples
     --------
@@ -255,7 +257,7 @@ def consistency_band(
         if edges is None:
             share = isotonic_regression(share, sample_weight=total, y_min=0, y_max=1)
         row[:] = share[at]
-    # Towards the outside, so that the band holds no fewer draws than it says.
+    # Round outwards, so that the band contains at least the stated fraction of the draws.
     lower = np.quantile(shares, (1 - level) / 2, axis=0, method="lower")
     upper = np.quantile(shares, (1 + level) / 2, axis=0, method="higher")
     prob_pred = np.add.reduceat(weight * p, starts) / total if edges is not None else p[starts]
@@ -271,10 +273,10 @@ def brier_decomposition(
     n_bins: int | None = None,
     strategy: str = "uniform",
 ) -> BrierDecomposition:
-    """Decompose the Brier score over bins k of weight n_k, mean forecast p_k, observed share y_k.
+    """Decompose the Brier score over bins k: weight n_k, mean forecast p_k, observed frequency y_k.
 
-    Brier = reliability - resolution + uncertainty + within bins, where, N being Σ n_k and
-    ȳ the overall share::
+    Brier = reliability - resolution + uncertainty + within bins, where N = Σ n_k and
+    ȳ is the overall frequency::
 
         reliability = Σ n_k (p_k - y_k)² / N
         resolution  = Σ n_k (y_k - ȳ)² / N
@@ -297,7 +299,7 @@ def brier_decomposition(
         The label forecast, all others being the negative class; 1 by default where the labels
         are 0 and 1 or -1 and 1.
     n_bins : int, optional
-        Bins between 0 and 1; by default 10, or 5 for fewer than 1000 rows.
+        Number of bins between 0 and 1; by default 10, or 5 for fewer than 1000 rows.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of about equal weight.
 
@@ -363,13 +365,13 @@ def brier_decomposition(
 
 
 def _bin_numbers(p: Array, edges: Array) -> tuple[Array, Array]:
-    """Numbers of the bins that hold a forecast, and the position among them of each forecast's."""
+    """Numbers of the bins that contain a forecast, and for each forecast its index among them."""
     filled, bins = np.unique(np.searchsorted(edges[1:-1], p), return_inverse=True)
     return filled, bins
 
 
 def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, Array]:
-    """Forecasts and weights of the rows whose weight is not 0, and which rows these are."""
+    """Forecasts and weights of the rows with nonzero weight, and a mask of these rows."""
     p = column_or_1d(y_prob).astype(np.float64)
     check_consistent_length(p, sample_weight)
     outside = p[~((p >= 0) & (p <= 1))]
@@ -441,7 +443,7 @@ def compare_models(
     rows : mapping of str to (X, y)
         Sets of rows, by name, with both classes in each.
     pos_label : object
-        The class whose probability is judged.
+        The class whose probability is scored.
 
     Returns
     -------

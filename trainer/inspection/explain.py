@@ -23,11 +23,11 @@ from trainer.inspection.parameters import (
 Array = npt.NDArray[Any]
 
 WIDTH = 80
-"""Columns of a terminal that a printed table fits."""
+"""Terminal width, in characters, of a printed table."""
 
 
 class FactorTable(pd.DataFrame):
-    """A DataFrame that prints all of its columns, within 80 characters, and its gaps as blanks."""
+    """A DataFrame that prints all columns within 80 characters, and missing values as blanks."""
 
     @property
     def _constructor(self) -> type["FactorTable"]:
@@ -58,9 +58,10 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
 
         l = (y - σ)²    dl/dw = dl/dσ · dσ/dz · dz/dw    dl/db = dl/dσ · dσ/dz · dz/db
 
-    dl/dw and dl/db are the sample's part of the gradient: dJ/dw and dJ/db are their means. The
-    penalty α/2 ‖w‖² of a neuron is no part of any sample: it adds α w to dJ/dw. `explain` shows
-    one point of a run, factor by factor; `trace` shows the parameters of all its iterations.
+    dl/dw and dl/db are the sample's contribution to the gradient: dJ/dw and dJ/db are their
+    means. The penalty α/2 ‖w‖² of a neuron does not belong to a sample: it adds α w to dJ/dw.
+    `explain` shows one point of a run, factor by factor; `trace` shows the parameters of all its
+    iterations.
 
     Parameters
     ----------
@@ -73,19 +74,19 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
     y : array-like of shape (n_samples,)
         Labels as given to `fit`; for (w, b) targets between 0 and 1.
     sample_weight : array-like of shape (n_samples,), optional
-        Weight of each sample, which turns the means into weighted ones.
+        Weight of each sample; the means are then weighted means.
 
     Returns
     -------
     DataFrame
-        A row a sample, under its label in `X` or its number, with the columns x, y, z, σ, l, dl/dσ,
-        dσ/dz, dl/dz, dz/dw, dz/db, dl/dw, dl/db, and weight where weights differ. x, dz/dw and
-        dl/dw have a column a feature; the columns are then a MultiIndex, and ``table["dl/dw"]``
-        is a table of features. With a plain number `w` they are a flat index. A neuron without
-        an intercept has no dz/db and dl/db.
-        At the foot: "mean", and for a neuron with a penalty "penalty" and "sum". The last row holds
-        J under l, dJ/dw under dl/dw and dJ/db under dl/db. The other columns have no mean there
-        (NaN): a mean of products is not the product of the means.
+        One row per sample, labelled as in `X` or by its number, with the columns x, y, z, σ, l,
+        dl/dσ, dσ/dz, dl/dz, dz/dw, dz/db, dl/dw, dl/db, and weight if the weights differ. x, dz/dw
+        and dl/dw have one column per feature: the columns are a MultiIndex, and
+        ``table["dl/dw"]`` is a table of features. With a plain number `w` the columns are a flat
+        index. A neuron without an intercept has no dz/db and dl/db.
+        The rows below are "mean", and for a neuron with a penalty "penalty" and "sum". The last
+        row contains J under l, dJ/dw under dl/dw and dJ/db under dl/db. The other columns are NaN
+        there, because a mean of products is not the product of the means.
 
     Raises
     ------
@@ -128,7 +129,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha_, neuron.fit_intercept
 
     z = x @ w + b
-    sigma, one_minus_sigma = sigmoid(z), sigmoid(-z)  # 1 - σ by subtraction would lose a tail
+    sigma, one_minus_sigma = sigmoid(z), sigmoid(-z)  # subtraction would lose precision in a tail
     residual = (1 - target) * sigma - target * one_minus_sigma  # σ - y, for the same reason
     dl_dsig, dsig_dz = 2 * residual, sigma * one_minus_sigma
     dl_dz = dl_dsig * dsig_dz

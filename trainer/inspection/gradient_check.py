@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 EPS = float(np.finfo(float).eps)
 
 DIFFERENCE = EPS ** (1 / 3)
-"""Half step of a central difference in z: rounding and truncation are then of the same size."""
+"""Half step of a central difference in z: it balances rounding and truncation errors."""
 
 MAX_THIRD_DERIVATIVE = 0.20202301
 """Largest |d³l/dz³| for y from 0 to 1, at z = ±0.55919; it bounds the truncation."""
@@ -23,18 +23,19 @@ MAX_THIRD_DERIVATIVE = 0.20202301
 def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
     """Compare the lesson's dJ_dw and dJ_db with central finite differences of its J.
 
-    dJ/dθ ≈ (J(θ + h) - J(θ - h)) / 2h, with h = ε^(1/3) / rms(v), where v is what θ multiplies
+    dJ/dθ ≈ (J(θ + h) - J(θ - h)) / 2h, with h = ε^(1/3) / rms(v), where v is the factor of θ in z
     (a feature, or 1 for the bias). The two agree if they differ by no more than the error bound::
 
         h²/6 · max|d³l/dz³| · mean|v|³  +  δJ/h  +  δg
 
-    The first term is the truncation of the difference. δJ bounds the rounding of J, and δg that of
-    the gradient: both are sums over the operations that compute z, σ, l and the products.
+    The first term is the truncation error of the difference. δJ bounds the rounding error of J,
+    and δg that of the gradient: both are sums over the operations that compute z, σ, l and the
+    products.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Rows; plain numbers or a batch of numbers (n_samples,) with a number `w`.
+        Rows; if `w` is a number, also a number or a batch of numbers (n_samples,).
     y : array-like of shape (n_samples,)
         Targets between 0 and 1.
     w : array-like of shape (n_features,)
@@ -45,10 +46,10 @@ def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
     Returns
     -------
     DataFrame
-        A row a parameter. Columns: parameter, by the chain rule, by finite differences, relative
-        difference (of the larger of the two), tolerance (the bound, relative in the same way),
-        digits (that the two share), digits expected (from the tolerance; 0 where the gradient is
-        too small for a difference to show anything), agrees.
+        One row per parameter. Columns: parameter, by the chain rule, by finite differences,
+        relative difference (relative to the larger of the two), tolerance (the bound, relative in
+        the same way), digits (on which the two agree), digits expected (from the tolerance; 0 if
+        the gradient is too small to be checked by a difference), agrees.
 
     Raises
     ------
@@ -116,13 +117,13 @@ def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array
 
 def _slope(x: Array, y: Array, theta: Array, k: int, half_step: float) -> float:
     def cost(moved: Array) -> float:
-        # The lesson's J, its sum correctly rounded, so that the number of rows does not count.
+        # The lesson's J with a correctly rounded sum, whose error does not grow with n.
         return math.fsum(chain_rule.l(y, chain_rule.h(x, moved[:-1], moved[-1]))) / len(y)
 
     above, below = theta.copy(), theta.copy()
     above[k] += half_step
     below[k] -= half_step
-    return (cost(above) - cost(below)) / float(above[k] - below[k])  # as rounded, not as meant
+    return (cost(above) - cost(below)) / float(above[k] - below[k])  # the step after rounding
 
 
 def _error_bound(x1: Array, y: Array, theta: Array, half_steps: Array) -> Array:
@@ -133,7 +134,7 @@ def _error_bound(x1: Array, y: Array, theta: Array, half_steps: Array) -> Array:
     slope, curvature = (np.abs(f(y, z)) for f in (chain_rule.dl_dz, chain_rule.d2l_dz2))
     dz = (size + 1) * EPS * (np.abs(x1) @ np.abs(theta))  # rounding of w·x + b
     dJ = np.mean(slope * dz + 4 * EPS * residual + 2 * EPS * residual**2)
-    # A row's dl/dz: through z, by 6 roundings of its own, and 1 - σ and σ - y in absolute terms.
+    # A row's dl/dz: the error of z, 6 roundings, and the absolute errors of 1 - σ and σ - y.
     d_slope = curvature * dz + 6 * EPS * slope + EPS
     inputs = np.abs(x1)
     dg = np.mean((d_slope + (n + 2) * EPS * slope)[:, np.newaxis] * inputs, axis=0)

@@ -30,13 +30,13 @@ Array = npt.NDArray[Any]
 Binding = dict[str, str] | list[str]
 
 RTOL, RTOL_NUMBERS = 1e-4, 1e-3
-"""Allowed difference of a function's value and of numbers, which may be written with four digits,
-in units of the mean size of the samples' parts. float32 stays below 1e-5 of it at all points, the
-slips of the catalogue differ from the right value by more than 1e-2 at one point at least."""
+"""Tolerances for a function's value and for numbers, which may be written with four digits,
+relative to the mean size of the samples' contributions. float32 stays below 1e-5 at all points.
+The known mistakes differ from the correct value by more than 1e-2 at one point or more."""
 ATOL = 1e-6
-"""The same in units of the input: what 1 - σ loses in float32 where the neuron is saturated."""
+"""The same in units of the input: the error of 1 - σ in float32 if the neuron is saturated."""
 ALPHA = 0.3
-"""Penalty given to a function that takes one: about as much of the gradient as the loss."""
+"""Penalty passed to a function that takes one: it contributes about as much as the loss."""
 
 PARTS = {"dJ_dw": "w", "dJ_db": "b", "backpropagation": "wb"}
 ALIASES = {
@@ -52,7 +52,7 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """What `mark` found.
+    """Result of `mark`.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ class Mark:
     verdict : str
         What is right, or which factor is wrong, in one or two sentences.
     score : float
-        1 if right; .75 if only its arithmetic fails (an overflow far out, a changed input);
-        .5 for one slip named, .25 for two; 0 otherwise. Of a function for w and b the mean of both,
-        unless the same slips are in both.
+        1 if right; .75 if only its arithmetic fails (an overflow for large |z|, a modified
+        argument); .5 for one identified mistake, .25 for two; 0 otherwise. For a function that
+        returns both dJ/dw and dJ/db it is the mean of the two, unless both have the same mistakes.
     slips : tuple of str
-        Names of the slips.
+        Names of the mistakes.
     table : DataFrame
-        A row a point and parameter: point, input (its form), parameter, got, chain rule, complex
-        step, difference (relative to the mean size of the samples' parts), right.
+        One row per point and parameter: point, input (its form), parameter, got, chain rule,
+        complex step, difference (relative to the mean size of the samples' contributions), right.
     """
 
     name: str
@@ -89,24 +89,25 @@ class Mark:
 def mark(answer: Any, of: str | None = None, *, at: tuple[Any, ...] | None = None) -> Mark:
     """Mark a gradient, or another function of the lesson, and say which factor is wrong.
 
-    A function is called at ordinary points, a trained one and a saturated one, and far out, where
-    a careless exp overflows. Its values are compared with the chain rule, with the complex step,
-    and if they differ with what the usual slips give, alone and in pairs. It is called in this
-    process and without a time limit; ``scripts/mark.py`` gives each function a process of its own.
+    A function is called at ordinary points, at a trained and at saturated points, and for such
+    large |z| that a naive exp overflows. Its values are compared with the chain rule and the
+    complex step. If they differ, they are compared with the results of common mistakes, alone and
+    in pairs. The function is called in this process and without a time limit;
+    ``scripts/mark.py`` runs each function in a separate process.
 
     Parameters
     ----------
     answer : callable or array-like
         A function for plain numbers, a batch of numbers or a batch of rows. Arguments are passed by
         name if they are called x, y, w, b, z, sigma, alpha (or X, t, weights, bias, ...), otherwise
-        in the lesson's order, x, y, w, b. One that takes alpha must add the gradient of the penalty
-        α/2 ‖w‖². Or the numbers of a gradient at a point of your own, `at`.
+        in the lesson's order, x, y, w, b. A function that takes alpha must add the gradient of the
+        penalty α/2 ‖w‖². Alternatively the numerical values of a gradient at the point `at`.
     of : str, optional
         The function of the lesson that it should be: sigmoid, z, h, l, dl_dsig, dsig_dz, dz_dw,
         dz_db, dJ_dw, dJ_db, or backpropagation for (dJ/dw, dJ/db). By default the name of the
         function, or else the gradient that its values fit best.
     at : tuple (X, y, w, b) or (X, y, w, b, alpha), optional
-        The point of an answer in numbers.
+        The point at which a numerical answer was computed.
 
     Returns
     -------
@@ -116,8 +117,8 @@ def mark(answer: Any, of: str | None = None, *, at: tuple[Any, ...] | None = Non
     Raises
     ------
     ValueError
-        If `of` is not in the lesson, or `at` is missing, superfluous or does not fit. Whatever the
-        answer does is no error, but told in the verdict.
+        If `of` is not in the lesson, or `at` is missing, superfluous or does not fit. Errors in the
+        answer itself are not raised but reported in the verdict.
 
     Examples
     --------
@@ -156,7 +157,7 @@ def mark(answer: Any, of: str | None = None, *, at: tuple[Any, ...] | None = Non
 
 
 def _guesses(name: str) -> list[str]:
-    """Gradients that a function of another name may be."""
+    """Gradients that a function with an unknown name may compute."""
     ending = {"w": ["dJ_dw"], "b": ["dJ_db"]}
     return ending.get(name.lower()[-1:], ["backpropagation", "dJ_dw", "dJ_db"])
 
@@ -166,7 +167,7 @@ def _guesses(name: str) -> list[str]:
 
 @cache
 def _cases(form: str, penalised: bool) -> tuple[Case, ...]:
-    """Two ordinary points, or more, a trained one, saturated ones, and two far out."""
+    """Two or more ordinary points, a trained point, saturated points, and points with large |z|."""
     alpha = ALPHA if penalised else 0.0
     if form == "plain numbers":
         # x, y, w, b
@@ -185,12 +186,12 @@ def _cases(form: str, penalised: bool) -> tuple[Case, ...]:
     cases = []
     sizes = {"a batch of numbers": [(7, 1), (5, 1)], "a square batch of rows": [(4, 4), (4, 4)]}
     for n, d in sizes.get(form, [(7, 3), (5, 4)]):
-        # Signs and sizes are such that no sum over samples, features or both is near 0.
+        # Signs and sizes are chosen so that no sum over samples, features or both is near 0.
         X = rng.uniform(0.5, 1.9, (n, d)) * np.where(rng.random((n, d)) < 0.3, -1, 1)
         w = rng.uniform(0.5, 1.2, d) * np.resize([-1, 1], d)
         cases.append(Case("ordinary", form, X, np.resize([0.0, 0.0, 1.0], n), w, 0.6, alpha))
     first = cases[0]
-    # Samples of both labels among them: J has a minimum without a penalty, too.
+    # Every sample also occurs with the label 1, so that J has a minimum even without a penalty.
     X, y = np.vstack([first.X, first.X]), np.append(first.y, np.ones(len(first.y)))
     if form != "a square batch of rows":  # twice as many rows are not square
         neuron = LogisticNeuron(alpha=alpha, tol=1e-10, n_starts=1, random_state=0).fit(X, y)
@@ -207,7 +208,7 @@ def _cases(form: str, penalised: bool) -> tuple[Case, ...]:
 
 
 def _expected(name: str, case: Case) -> dict[str, Array]:
-    """The lesson's values, by part."""
+    """The lesson's values for each part."""
     if name not in PARTS:
         batch = Case(case.point, "a batch of rows", case.X, case.y, case.w, case.b).arguments
         value = getattr(chain_rule, name)(**{key: batch[key] for key in TASKS[name].arguments})
@@ -220,7 +221,7 @@ def _expected(name: str, case: Case) -> dict[str, Array]:
 
 
 class Outcome(NamedTuple):
-    """What a call gave: a value for each part, or words on why not."""
+    """Result of a call: a value for each part, or a description of the problem."""
 
     case: Case
     values: dict[str, Array]
@@ -265,7 +266,7 @@ def _lesson_name(parameter: str) -> str | None:
 
 
 def _derivable(name: str, given: set[str], task: Task) -> bool:
-    """Whether a function with these arguments can know this quantity."""
+    """Whether a function with these arguments can compute this quantity."""
     if name in given:
         return True
     if name == "z":
@@ -307,7 +308,7 @@ def _told(error: BaseException) -> str:
 
 
 def _read(result: Any, case: Case, parts: str) -> tuple[dict[str, Array], str]:
-    """The values of each part, or words on what is wrong with their type."""
+    """The values of each part, or a description of what is wrong with their type."""
     if result is None:
         return {}, "it returns nothing; a return statement is missing"
     try:
@@ -350,7 +351,7 @@ def _shape(result: Any) -> str:
 
 
 def _fits(outcome: Outcome, expected: dict[str, Array]) -> bool:
-    """Whether the values have the shape of the part that they should be."""
+    """Whether the values have the expected shapes."""
     return bool(outcome.values) and all(
         value.shape == expected[part].shape
         or (value.size == expected[part].size and value.size == 1)
@@ -391,7 +392,7 @@ def _expected_with_scale(name: str, case: Case) -> dict[str, tuple[Array, Array]
 def _explanations(
     task: Task, slips: dict[str, Slip], outcomes: list[Outcome], rtol: float
 ) -> list[Slips]:
-    """The fewest slips that give these values at every point, the closest first."""
+    """The smallest sets of mistakes that give these values at every point, the closest first."""
     near = [outcome for outcome in outcomes if outcome.values]
     found: list[tuple[float, int, Slips]] = []
     if not near:
@@ -399,7 +400,7 @@ def _explanations(
     for k, candidate in enumerate(combined(slips)):
         if found and len(candidate) > len(found[0][2]):
             break
-        worst = -1.0  # no point at which the slip can be made
+        worst = -1.0  # no point so far at which the mistake can be made
         for outcome in near:
             with np.errstate(all="ignore"):
                 apart = _apart(outcome, task.formula(outcome.case, candidate), rtol)
@@ -414,7 +415,7 @@ def _explanations(
 # -------------------------------------------------------------------------------- marking
 
 ARITHMETIC = {"overflow", "in place"}
-"""Slips of the arithmetic, not of the chain rule."""
+"""Mistakes in the arithmetic, not in the chain rule."""
 
 
 def _mark_function(function: Any, name: str) -> Mark:
@@ -426,7 +427,7 @@ def _mark_function(function: Any, name: str) -> Mark:
     slips = gradient_slips(parts, penalised) if parts else task.slips
 
     def run(form: str) -> list[Outcome]:
-        """All points of a form, or the first alone if the function gives no value there."""
+        """Outcomes at all points of a form, or at the first only if there is no value there."""
         outcomes: list[Outcome] = []
         for case in _cases(form, penalised):
             outcomes.append(_run(function, binding, case, parts))
@@ -450,9 +451,9 @@ def _mark_function(function: Any, name: str) -> Mark:
         if judged is None or not _wrong(name, outcomes):
             judged = outcomes
         if not parts or not _wrong(name, judged):
-            break  # of a gradient that is wrong for rows, y and w may be meant as columns
+            break  # for a gradient that is wrong for rows, try y and w as columns
     if judged and not parts and not _wrong(name, judged):
-        batch = run("a batch of numbers")  # right for a number, it may go wrong without an error
+        batch = run("a batch of numbers")  # may be silently wrong although right for a number
         if _fits(batch[0], _expected(name, batch[0].case)) and name != "dz_db":
             judged = batch if _wrong(name, batch) else [*judged, *batch]
     if parts and unfit and unfit[0][0].problem and unfit[0][0].case.form == "a batch of rows":
@@ -484,7 +485,7 @@ def _is_wrong(name: str, outcome: Outcome, part: str | None = None, rtol: float 
 
 
 def _wrong(name: str, outcomes: list[Outcome]) -> bool:
-    """Whether a value is wrong where no careful arithmetic is needed."""
+    """Whether a value is wrong at a point where overflow is not an issue."""
     return any(_is_wrong(name, outcome) for outcome in _near(outcomes))
 
 
@@ -496,7 +497,7 @@ def _verdict(
     odd: list[Outcome],
     complaint: str,
 ) -> Mark:
-    """What to say of values of the right shape; `odd` ones, of other forms, had another shape."""
+    """The mark for values of the right shape; `odd` are outcomes of forms with another shape."""
     near, far = _near(outcomes), [o for o in outcomes if o.case.point == "far out"]
     sentences = [complaint] if complaint else []
     named: tuple[str, ...] = ()
@@ -537,7 +538,7 @@ def _verdict(
 def _named(
     name: str, task: Task, slips: dict[str, Slip], near: list[Outcome], odd: list[Outcome]
 ) -> tuple[float, tuple[str, ...], list[str]]:
-    """Score, slips and sentences for wrong values."""
+    """Score, mistakes and sentences for wrong values."""
     for outcomes in ([*near, *odd], near):
         if found := _explanations(task, slips, outcomes, RTOL):
             return _told_slips(slips, found[0])
@@ -573,15 +574,15 @@ def _told_slips(slips: dict[str, Slip], found: Slips) -> tuple[float, tuple[str,
 
 
 def _told_problems(name: str, unfit: list[Outcome]) -> str:
-    """Why a function gives no value of the right shape in any form, in a sentence."""
+    """A sentence on why a function returns no value of the right shape in any form."""
     told: dict[str, str] = {}
     for outcome in unfit:
         told.setdefault(outcome.problem or _wrong_shape(name, outcome), outcome.case.form)
     for problem in told:
-        if "NameError" in problem:  # whatever the form, and whatever follows from it
+        if "NameError" in problem:  # it occurs in every form and causes the other problems
             told = {problem: ""}
             break
-    if len(told) > 2:  # the most general form and the simplest one say the most
+    if len(told) > 2:  # the most general and the simplest form are the most informative
         told = dict([next(iter(told.items())), list(told.items())[-1]])
     words = next(iter(told))
     if len(told) > 1:
@@ -599,7 +600,7 @@ def _wrong_shape(name: str, outcome: Outcome) -> str:
 
 
 def _overflows(outcome: Outcome, task: Task, named: tuple[str, ...]) -> bool:
-    """Whether there is no finite value where, with the slips named, there is one."""
+    """Whether a value is not finite although it would be, even with the named mistakes."""
     with np.errstate(all="ignore"):
         values = task.formula(outcome.case, frozenset(named) & task.slips.keys())
     expected = all(np.isfinite(values[part][0]).all() for part in outcome.values or values)
@@ -614,7 +615,7 @@ def _weighted_sum(case: Case) -> float:
 
 
 def _numbers(name: str, outcome: Outcome) -> str:
-    """The first wrong value beside the right one."""
+    """A sentence with the first wrong value and the correct one."""
     expected = _expected_with_scale(name, outcome.case)
     for part, got in outcome.values.items():
         if _apart(outcome._replace(values={part: got}), expected, RTOL) > 1:
@@ -637,7 +638,7 @@ def _short(value: Array) -> str:
 
 
 def _constant_factor(name: str, outcomes: list[Outcome]) -> float | None:
-    """Got / right, if that is the same at all points."""
+    """The ratio of the values to the correct ones, if it is the same at all points."""
     ratios: list[float] = []
     for outcome in outcomes:
         for part, got in outcome.values.items():

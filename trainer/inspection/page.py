@@ -18,9 +18,9 @@ def self_contained_page(
 ) -> str:
     """Fill a template of `trainer/web`.
 
-    The template marks its places by ``{{policy}}``, ``{{title}}``, ``{{style}}``, ``{{script}}``
-    and ``{{data}}``. The content security policy allows these styles and this script, by their
-    hashes, and nothing else: no request leaves the page, and no name or label can run as code.
+    The placeholders of a template are ``{{policy}}``, ``{{title}}``, ``{{style}}``,
+    ``{{script}}`` and ``{{data}}``. The content security policy allows only these styles and this
+    script, by their hashes: the page makes no request, and no name or label can run as code.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def self_contained_page(
     styles, scripts : list of str
         Names of files there, joined in this order.
     data : object
-        What the script reads, as JSON; see `encoded` for arrays.
+        Data for the script, stored as JSON; see `encoded` for arrays.
     title : str
         Title of the page.
 
@@ -47,7 +47,7 @@ def self_contained_page(
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    # "<" could end the element that holds the data.
+    # "<" could end the element that contains the data.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     parts = {
         "policy": policy,
@@ -65,7 +65,7 @@ def self_contained_page(
 
 
 def encoded(values: Array) -> str:
-    """An array as base64 of little-endian float64, row after row, to the last bit."""
+    """An array as base64 of little-endian float64, in row order, without loss of precision."""
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode("ascii")
 
 

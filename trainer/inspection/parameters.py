@@ -1,4 +1,4 @@
-"""What the glass box reads off a neuron: its parameters, their names, its cost over some rows."""
+"""Access to a neuron's parameters, their names, and its objective over given rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from trainer.estimators.parameters import parameter_names as named
 Array = npt.NDArray[Any]
 
 BANK = 256
-"""Parameter vectors that one pass over the rows evaluates: enough to share the reading of X."""
+"""Parameter vectors evaluated in one pass over the rows, so that X is read less often."""
 
 
 def fitted_parameters(neuron: LogisticNeuron) -> Array:
@@ -34,13 +34,13 @@ def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -
 
 
 def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:
-    """What `evaluate` gives for many columns of θ, a bank of moderate size at a time."""
+    """Results of `evaluate` for many columns of θ, evaluated in banks of moderate size."""
     banks = [theta[:, k : k + BANK] for k in range(0, theta.shape[1], BANK)]
     return [np.concatenate(parts) for parts in zip(*map(evaluate, banks), strict=True)]
 
 
 def check_neuron(what: str, neuron: Any) -> None:
-    """Raise for anything that is no neuron."""
+    """Raise for anything but a neuron."""
     if not isinstance(neuron, LogisticNeuron):
         raise ValueError(
             f"{what} needs a LogisticNeuron, got {type(neuron).__name__}; of a pipeline give its "
@@ -58,7 +58,7 @@ def check_labels(neuron: LogisticNeuron) -> None:
 
 
 def check_classes(neuron: LogisticNeuron) -> None:
-    """Raise for a bank of neurons, one a class."""
+    """Raise for a neuron with more than two classes."""
     if len(neuron.classes_) != 2:
         raise ValueError(
             f"the neuron must be fitted to two classes, got {neuron.classes_.tolist()}; choose one "

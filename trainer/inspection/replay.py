@@ -32,16 +32,16 @@ from trainer.inspection.tracing import N_FIGURES, trace
 Array = npt.NDArray[Any]
 
 MAX_STEPS_NUMBERS = 2**16
-"""Parameters of all iterations kept, and as many derivatives: a third of a page of 3 MB each."""
+"""Maximum number of parameters over all stored iterations, and of derivatives: 0.7 MB each."""
 
 MAX_ROWS_NUMBERS = 2**17
-"""Feature values of all samples kept: 1.4 MB of a page."""
+"""Maximum number of feature values, over all stored samples: 1.4 MB of a page."""
 
 MAX_ROWS = 2000
-"""Samples kept: a page draws that many, and J over a grid of two parameters, without delay."""
+"""Maximum number of stored samples: a page can draw these, and J over a grid, without delay."""
 
 SAME_RUN = 1e-6
-"""How far the copy that is trained may end from the neuron, relative to its largest parameter."""
+"""Allowed difference of the retrained copy from the neuron, relative to the largest parameter."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,26 @@ class Replay:
     Attributes
     ----------
     names : list of str
-        The parameters' names, the features' and "intercept"; d + 1 of them.
+        The d + 1 names of the parameters: those of the features, and "intercept".
     classes : tuple of str
-        The two labels; the neuron gives the probability of the second.
+        The two labels; the neuron's output is the probability of the second.
     run, iteration, J, gradient_max : array of shape (n_steps,)
-        As in `trainer.trace`, one entry an iteration, the start first.
+        As in `trainer.trace`, one entry per iteration, the start first.
     theta, gradient : array of shape (n_steps, d + 1)
         Parameters, and dJ/dθ over all samples, penalty included; the bias last.
     J_test : array of shape (n_steps,) or None
-        The same cost over the test samples.
+        J over the test samples.
     kept : int
-        The step whose parameters the neuron has.
+        The step with the parameters of the fitted neuron.
     X, y, share : array of shape (n_shown, d), (n_shown,), (n_shown,)
-        Samples, their targets, and what each weighs in J: 1/n without weights.
+        Samples, their targets, and the weight of each in J: 1/n without sample weights.
     shown : array of int of shape (n_shown,)
-        Which of the training samples these are.
+        Indices of these samples in the training set.
     steps : array of int of shape (n_steps,)
-        Which lines of the trace these steps are.
+        Indices of these steps in the trace.
     n_samples, n_iter : int
-        Training samples, and lines of the trace, in all: more than are kept where they are very
-        many.
+        Total number of training samples, and of lines in the trace; not all are stored if there
+        are very many.
     parameters : tuple of int
         The two parameters over which the cost surface is drawn.
     alpha : float
@@ -80,9 +80,9 @@ class Replay:
     termination : Termination
         Why training stopped.
     figures : DataFrame or None
-        Of the fitted neuron on training and test samples; None for soft labels.
+        Scores of the fitted neuron on training and test samples; None for soft labels.
     calibration : dict of str to BrierDecomposition
-        The same sets' calibration.
+        Calibration on the same sets.
     """
 
     names: list[str]
@@ -122,7 +122,7 @@ class Replay:
         parameters: Sequence[int | str] | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> Self:
-        """Train a copy of a fitted neuron and write down every iteration.
+        """Train a copy of a fitted neuron and record every iteration.
 
         Parameters
         ----------
@@ -131,13 +131,13 @@ class Replay:
         X, y, sample_weight : array-like
             The training samples, their labels, and their weights if there were any.
         X_test, y_test : array-like, optional
-            Samples the neuron was not trained on: their cost, figures and calibration.
+            Samples that were not used in training, for test cost, scores and calibration.
         parameters : pair of int or str, optional
-            Which two the cost surface is drawn over, as in `trainer.cost_surface`. By default a
-            feature's weight and the bias where there is one feature, both weights where there
-            are two, else the two weights that moved farthest.
+            The two parameters of the cost surface, as in `trainer.cost_surface`. By default the
+            weight and the bias if there is one feature, both weights if there are two, otherwise
+            the two weights that changed most.
         feature_names : sequence of str of length d, optional
-            Names to show, where X has none.
+            Names to show, if X has none.
 
         Returns
         -------
@@ -146,8 +146,8 @@ class Replay:
         Raises
         ------
         ValueError
-            As `trainer.trace` does, if the neuron is not the one that training on these samples
-            gives, or an argument does not fit.
+            As `trainer.trace` does; also if training on these samples does not reproduce the
+            neuron, or if an argument does not fit.
         """
         check_neuron("a replay", neuron)
         check_is_fitted(neuron)
@@ -227,7 +227,7 @@ class Replay:
         Parameters
         ----------
         path : str or path
-            The file; one that is there is replaced.
+            The file; an existing file is replaced.
         title : str, default="Training run"
             Heading of the page.
 
@@ -239,7 +239,7 @@ class Replay:
         Raises
         ------
         ValueError
-            If there is no such folder, or the path is one.
+            If the folder does not exist, or the path is a folder.
         """
         path = _writable(path)
         page = self_contained_page(
@@ -253,7 +253,7 @@ class Replay:
         return path
 
     def _data(self, title: str) -> dict[str, Any]:
-        """What the page's script reads."""
+        """The data for the page's script."""
         termination = self.termination
         return {
             "title": title,
@@ -313,13 +313,13 @@ def replay_page(
 ) -> Path:
     """Write one HTML file that replays the training of a fitted neuron.
 
-    A slider goes through the iterations and moves together: the decision boundary, or the
-    histogram of σ(z) by class where there are more than two features; the loss curve's cursor;
-    the path on the cost surface; the parameters. A click on a sample shows its chain rule, each
-    factor with formula and value. The file opens from disk, and no request leaves it.
+    A slider steps through the iterations. It updates the decision boundary (or the histogram of
+    σ(z) by class if there are more than two features), the cursor on the loss curve, the path on
+    the cost surface, and the parameters. A click on a sample shows its chain rule, each factor
+    with formula and value. The file opens from disk and makes no request.
 
-    A copy of the neuron is trained once more, to see its iterations. At most 3 MB are written:
-    of very many iterations or samples the page holds a selection, and says so.
+    A copy of the neuron is trained once more to record its iterations. The page has at most 3 MB:
+    if there are very many iterations or samples, it contains a selection and says so.
 
     Parameters
     ----------
@@ -327,16 +327,16 @@ def replay_page(
         Fitted to these samples, of two classes.
     X, y, sample_weight : array-like
         The training samples, their labels, and their weights if there were any; the neuron does
-        not keep them.
+        not store them.
     path : str or path
-        The file; one that is there is replaced.
+        The file; an existing file is replaced.
     X_test, y_test : array-like, optional
-        Samples the neuron was not trained on: their cost, figures and calibration.
+        Samples that were not used in training, for test cost, scores and calibration.
     parameters : pair of int or str, optional
-        Which two the cost surface is drawn over at first, as in `trainer.cost_surface`; by
-        default the two weights that moved farthest.
+        The two parameters of the cost surface at first, as in `trainer.cost_surface`; by default
+        the two weights that changed most.
     feature_names : sequence of str, optional
-        Names to show, where X has none.
+        Names to show, if X has none.
     title : str, default="Training run"
         Heading of the page.
 
@@ -379,7 +379,7 @@ def _writable(path: Any) -> Path:
 
 
 def _kept(theta: Array, fitted: Array) -> int:
-    """The step whose parameters the neuron has: with early stopping it need not be the last."""
+    """The step with the neuron's parameters: with early stopping it need not be the last."""
     distance = np.abs(theta - fitted).max(axis=1)
     kept = int(distance.argmin())
     if not distance[kept] <= SAME_RUN * max(1.0, np.abs(fitted).max()):
@@ -392,7 +392,7 @@ def _kept(theta: Array, fitted: Array) -> int:
 
 
 def _steps(n_steps: int, most: int, kept: int) -> Array:
-    """Which steps to keep: all, or evenly spaced ones with the first, the last and `kept`."""
+    """Steps to store: all, or evenly spaced ones that include the first, the last and `kept`."""
     if n_steps <= most:
         return np.arange(n_steps)
     spaced = np.linspace(0, n_steps - 1, most).round().astype(int)
@@ -402,14 +402,14 @@ def _steps(n_steps: int, most: int, kept: int) -> Array:
 
 
 def _rows(n_rows: int, most: int) -> Array:
-    """Which samples to keep: all, or some drawn without replacement, always the same."""
+    """Samples to store: all, or a fixed random selection without replacement."""
     if n_rows <= most:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))
 
 
 def _pair(theta: Array) -> tuple[int, int]:
-    """The parameters for the cost surface that show most of the run."""
+    """The default parameters for the cost surface: those that changed most."""
     n_features = theta.shape[1] - 1
     if n_features < 3:
         return 0, 1
@@ -419,12 +419,12 @@ def _pair(theta: Array) -> tuple[int, int]:
 
 
 def _gradient(objective: Objective, bank: Array) -> Array:
-    """dJ/dθ of each column, a row each."""
+    """dJ/dθ for each column, one row each."""
     return objective.value_and_gradient(bank)[1].T
 
 
 def _judged(neuron: Any, sets: dict[str, Any]) -> tuple[Any, dict[str, BrierDecomposition]]:
-    """Figures and calibration of each set of samples; neither is defined for soft labels."""
+    """Scores and calibration on each set of samples; neither is defined for soft labels."""
     if any(is_soft(y) for _, y, _ in sets.values()):
         return None, {}
     positive = neuron.classes_[1]

@@ -1,7 +1,8 @@
-"""The usual slips in the lesson's functions: what each computes instead, and what to say about it.
+"""Common mistakes in the lesson's functions: the value that each gives, and a message about it.
 
-A formula takes a case and the slips to make in it. Without slips it is the lesson's; tests compare
-it with `trainer.chain_rule`. Slips of one site exclude each other, all others can be combined.
+A formula takes a case and the mistakes to make in it. Without mistakes it is the lesson's formula;
+tests compare it with `trainer.chain_rule`. Mistakes at the same site exclude each other; all
+others can be combined.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ class Case:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What a function may be given, by the lesson's names; fresh copies."""
+        """Possible arguments of a function, by the lesson's names; fresh copies."""
         z = self.X @ self.w + self.b
         arguments: dict[str, Any] = {"x": self.X, "y": self.y, "w": self.w, "z": z}
         if self.form == "columns":
@@ -61,14 +62,14 @@ class Case:
 
 
 class Slip(NamedTuple):
-    """A slip, the site where it happens, and the sentence that helps."""
+    """A mistake: the site where it occurs, and the message about it."""
 
     site: str
     sentence: str
 
 
 class Task(NamedTuple):
-    """A function of the lesson: its arguments in order, its formula, its derivative, its slips."""
+    """A function of the lesson: arguments in order, formula, derivative and possible mistakes."""
 
     arguments: tuple[str, ...]
     formula: Callable[[Case, Slips], Values]
@@ -77,7 +78,7 @@ class Task(NamedTuple):
 
 
 def combined(slips: dict[str, Slip]) -> Iterator[Slips]:
-    """Each slip alone, then each two of different sites."""
+    """Each mistake alone, then each pair of mistakes at different sites."""
     yield from (frozenset([name]) for name in slips)
     for pair in combinations(slips, 2):
         if not set(slips[pair[0]].site.split()) & set(slips[pair[1]].site.split()):
@@ -140,7 +141,7 @@ _OF_NUMBERS = {"x for b", "w for b"}
 
 
 def gradient_slips(parts: str, penalised: bool) -> dict[str, Slip]:
-    """The slips that a gradient with these parts, "w", "b" or "wb", can have."""
+    """The mistakes that a gradient with these parts, "w", "b" or "wb", can contain."""
     left_out = set(_OF_PENALTY) if not penalised else set()
     for part, own in (("w", _OF_W), ("b", _OF_B)):
         if part not in parts:
@@ -149,7 +150,7 @@ def gradient_slips(parts: str, penalised: bool) -> dict[str, Slip]:
 
 
 def gradient(case: Case, slips: Slips = frozenset()) -> Values:
-    """dJ/dw and dJ/db, and the mean size of the samples' parts of each, with the slips made.
+    """dJ/dw and dJ/db with the given mistakes, and the mean size of the samples' contributions.
 
     A value is nan where the slip cannot be made: then a function with it raises.
     """
@@ -203,7 +204,7 @@ def gradient(case: Case, slips: Slips = frozenset()) -> Values:
 
 
 def complex_step(case: Case) -> Array:
-    """dJ/dw and dJ/db from J itself: the imaginary part of J at θ + ih, without a difference."""
+    """dJ/dw and dJ/db from J itself, by the complex step: the imaginary part of J at θ + ih."""
     step = 1e-30
     theta = np.append(case.w, case.b)
     moved = theta[:, np.newaxis] + 1j * step * np.eye(len(theta))  # a column a parameter
@@ -213,7 +214,7 @@ def complex_step(case: Case) -> Array:
 
 
 def _analytic_sigmoid(z: Array) -> Array:
-    """σ of complex z, without overflow: -|z| is not analytic, so the sign of the real part."""
+    """σ of complex z without overflow, by the sign of the real part, as |z| is not analytic."""
     e = np.exp(np.where(z.real < 0, z, -z))
     return np.where(z.real < 0, e, 1) / (1 + e)
 
@@ -222,7 +223,7 @@ def _analytic_sigmoid(z: Array) -> Array:
 
 
 class _Known(NamedTuple):
-    """What the elementwise formulas are made of, by sample."""
+    """The quantities of the elementwise formulas, by sample."""
 
     x: Array
     y: Array
@@ -347,7 +348,7 @@ def _by_sample(formula: Callable[[_Known, Slips], Any]) -> Callable[[Case, Slips
 
 
 def _exclusive(**sentences: str) -> dict[str, Slip]:
-    """Slips of one site."""
+    """Mistakes at one site."""
     return {name.replace("_", " "): Slip("all", text) for name, text in sentences.items()}
 
 

@@ -30,9 +30,9 @@ class CostSurface(NamedTuple):
     first, second : arrays of shape (n,) and (m,)
         Values of the two parameters.
     J : array of shape (m, n)
-        The cost at second[i], first[j], the shape that matplotlib's contours take.
+        The cost at second[i], first[j]; the shape is that required by matplotlib's contours.
     gradient : array of shape (2, m, n)
-        Its derivatives there by the first and by the second parameter.
+        Its derivatives there with respect to the first and the second parameter.
     """
 
     names: tuple[str, str]
@@ -66,15 +66,15 @@ def cost_surface(
     y : array-like of shape (n_samples,)
         Their labels.
     parameters : pair of int or str, default=(0, 1)
-        Which two: a feature's number or name (x0, x1, ... where the features had none) for
+        The two parameters: a feature's number or name (x0, x1, ... if the features had none) for
         its weight; n_features or "intercept" for the bias.
     sample_weight : array-like of shape (n_samples,), optional
         Weight of each row.
     ranges : pair of (low, high), optional
-        Values of the first and of the second parameter; by default from 0, where training
+        Range of the first and of the second parameter; by default from 0, where training
         starts, to the fitted value, with a margin of half that range on both sides.
     grid : int, default=60
-        Values of each parameter.
+        Number of values of each parameter.
 
     Returns
     -------
@@ -144,14 +144,14 @@ def parameter_places(neuron: LogisticNeuron, parameters: Sequence[int | str]) ->
 
 
 def around(*values: Any) -> tuple[float, float]:
-    """A range that holds the values, with a margin of half their range on both sides."""
+    """A range that contains the values, with a margin of half their range on both sides."""
     low, high = min(map(np.min, values)), max(map(np.max, values))
     margin = (high - low or 1.0) / 2
     return float(low - margin), float(high + margin)
 
 
 def _place(parameter: int | str, names: list[str]) -> int:
-    """The row of θ that a number or a name stands for."""
+    """The row of θ for a number or a name."""
     if isinstance(parameter, str) and parameter in names:
         return names.index(parameter)
     if not isinstance(parameter, str) and 0 <= parameter < len(names):

@@ -21,14 +21,14 @@ from trainer.inspection.parameters import (
 Array = npt.NDArray[Any]
 
 N_FIGURES = 4
-"""Columns of a trace before its parameters."""
+"""Number of columns of a trace before its parameters."""
 
 
 def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> Any:
     """Train a copy of the neuron and record its parameters after every iteration.
 
-    The copy is trained as `neuron.fit(X, y, sample_weight)` would be; the neuron itself
-    stays as it is. With an integer `random_state`, or without chance, it is the same run.
+    The copy is trained as by `neuron.fit(X, y, sample_weight)`; the neuron itself does not
+    change. If `random_state` is an integer, or training is deterministic, the run is the same.
 
     Parameters
     ----------
@@ -44,20 +44,21 @@ def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> 
     Returns
     -------
     DataFrame
-        One row an iteration, the start first. Columns, in this order: run (1; higher where
-        training went on from another start or from a sample of the rows), iteration (numbered
-        through all runs), J and gradient_max (the largest component of its gradient) over all
-        rows given, penalty included; then the parameters, a weight each under its feature's
-        name or x0, x1, ..., and intercept. The neuron need not keep the last row: with
-        `early_stopping` it keeps the best one, and of several runs the lowest.
+        One row per iteration, the start first. Columns, in this order: run (1; higher if
+        training continued from another start or from a sample of the rows), iteration (numbered
+        consecutively through all runs), J and gradient_max (the largest component of its
+        gradient) over all rows given, including the penalty; then the parameters, each weight
+        under its feature's name or x0, x1, ..., and intercept. The neuron's parameters need not
+        be those of the last row: with `early_stopping` they are the best, and with several runs
+        those of the run with the lowest J.
 
     Raises
     ------
     ValueError
         For labels of more than two classes, a neuron that searches for its penalty, or input
-        that cannot be trained with.
+        that cannot be used for training.
     DivergenceError
-        If J explodes.
+        If training diverges.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> 
     copy = clone(neuron).set_params(init=neuron.init)  # a clone of `init` would be unfitted
     copy._keeps_parameters = True
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the table shows how it went
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the table shows what happened
         copy.fit(X, y, sample_weight)
     check_classes(copy)
     history, theta = copy.history_, copy._parameter_history[:, 0]

@@ -1,4 +1,4 @@
-"""Descent as a film: boundary and cost surface side by side, with the factors of the chain rule."""
+"""Animation of training: decision boundary, cost surface and the factors of the chain rule."""
 
 import os
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from trainer.plots.style import COLOURS, GREY, MARKERS
 Array = npt.NDArray[Any]
 
 SECONDS = 8
-"""How long a film lasts by default, the pause at its end not counted."""
+"""Default duration of an animation, without the pause at its end."""
 
 PAUSE = 2
-"""Seconds that the last picture stays."""
+"""Seconds for which the last frame is shown."""
 
 
 def animate(
@@ -37,11 +37,12 @@ def animate(
     dpi: int = 100,
     progress: bool = True,
 ) -> Path:
-    """Film the training of a fitted neuron: boundary and cost surface side by side.
+    """Animate the training of a fitted neuron: decision boundary and cost surface side by side.
 
-    On the left is the decision boundary, σ over the feature where there is one, or the histogram
-    of σ(z) by class where there are more than two; on the right the path on the cost surface;
-    beneath them the factors of the chain rule. A copy of the neuron is trained once more.
+    The left panel shows σ as a function of the feature if there is one, the decision boundary if
+    there are two, and the histogram of σ(z) by class if there are more. The right panel shows the
+    path on the cost surface. The factors of the chain rule are below. A copy of the neuron is
+    trained once more.
 
     Parameters
     ----------
@@ -50,19 +51,19 @@ def animate(
     X, y, sample_weight : array-like
         The training samples, their labels, and their weights if there were any.
     path : str or path
-        The file, .gif or .mp4; the latter needs ffmpeg. One that is there is replaced.
+        The file, .gif or .mp4; the latter requires ffmpeg. An existing file is replaced.
     parameters : pair of int or str, optional
-        Which two the cost surface is drawn over, as in `trainer.cost_surface`; by default the two
-        weights that moved farthest. The factor dz/dw is that of the first.
+        The two parameters of the cost surface, as in `trainer.cost_surface`; by default the two
+        weights that changed most. The factor dz/dw is that of the first.
     sample : int, optional
         The sample whose factors are shown; by default means over all samples.
     max_frames : int, default=100
-        Pictures at most. Of more iterations a selection is shown, the early ones closer together,
-        where most happens.
+        Maximum number of frames. If there are more iterations, a selection is shown, denser at
+        the beginning, where the parameters change most.
     fps : float, optional
-        Pictures a second; by default such that the film lasts 8 seconds, from 2 to 15.
+        Frames per second, by default from 2 to 15 so that the animation lasts 8 seconds.
     dpi : int, default=100
-        Pixels an inch; the film is 11 × 5.6 inches.
+        Pixels per inch; a frame is 11 × 5.6 inches.
     progress : bool, default=True
         Show a progress bar in a terminal or a notebook.
 
@@ -74,7 +75,7 @@ def animate(
     Raises
     ------
     ValueError
-        If the file cannot be written, an argument does not fit, or as `trainer.Replay` does.
+        If the file cannot be written or an argument does not fit; also as `trainer.Replay` does.
     ImportError
         If ffmpeg is needed and missing.
     """
@@ -119,25 +120,25 @@ def animate(
 
 
 class DescentScene:
-    """One picture of the film, to be drawn at any step.
+    """A frame of the animation, which can be drawn at any step.
 
     Parameters
     ----------
     replay : Replay
         The run.
     surface : CostSurface
-        J over its two parameters.
+        J over two of its parameters.
     sample : int, optional
         The sample whose factors are shown; None shows means.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        The picture.
+        The figure.
     samples_, surface_ : matplotlib Axes
-        Its two halves.
+        Its left and right panels.
     factors_ : dict of str to matplotlib Text
-        The figures beneath, by name.
+        The numbers below the panels, by name.
     """
 
     def __init__(self, replay: Replay, surface: CostSurface, sample: int | None = None) -> None:
@@ -165,7 +166,7 @@ class DescentScene:
             self.factors_[name] = self.figure_.text(x, 0.04, "", fontsize=13)
 
     def draw(self, step: int) -> None:
-        """Move everything to a step of the replay."""
+        """Update the figure to a step of the replay."""
         replay = self.replay
         theta = replay.theta[step]
         self._move(theta)
@@ -184,7 +185,7 @@ class DescentScene:
             self.factors_[name].set_text(f"{value:.4g}".replace("-", "\N{MINUS SIGN}"))
 
     def _factors(self, theta: Array) -> dict[str, float]:
-        """What is written beneath: of one sample, or means."""
+        """The factors shown below the panels: those of one sample, or means."""
         replay, first = self.replay, self.replay.parameters[0]
         name = replay.names[first]
         of = "b" if name == "intercept" else "w"
@@ -202,7 +203,7 @@ class DescentScene:
         }
         if self.place is not None:
             return {key: float(value[self.place]) for key, value in values.items()}
-        signed = {"dl/dσ", "dl/dz"}  # their signs cancel, their sizes do not
+        signed = {"dl/dσ", "dl/dz"}  # means of absolute values, as their signs cancel
         share = replay.share / replay.share.sum()
         means = {
             (f"|{key}|" if key in signed else key): float(
@@ -214,7 +215,7 @@ class DescentScene:
         return means
 
     def _curve(self) -> Any:
-        """σ over the one feature, the samples at their targets."""
+        """σ as a function of the only feature, with the samples at their targets."""
         ax, replay = self.samples_, self.replay
         x = np.linspace(*around_data(replay.X[:, 0]), 300)
         (curve,) = ax.plot(x, np.zeros_like(x), color="black", lw=2, label="σ")
@@ -232,7 +233,7 @@ class DescentScene:
         return move
 
     def _boundary(self) -> Any:
-        """σ over two features in ten bands, its 0.5 line, the samples."""
+        """σ over two features in ten bands, the line where it is 0.5, and the samples."""
         from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 
         ax, replay = self.samples_, self.replay
@@ -252,7 +253,7 @@ class DescentScene:
         def move(theta: Array) -> None:
             w, b = theta[:-1], theta[-1]
             field.set_data(chain_rule.sigmoid(grid @ w + b))
-            nearest = -b * w / (w @ w) if w.any() else w  # the boundary's point next to 0
+            nearest = -b * w / (w @ w) if w.any() else w  # the boundary point closest to 0
             along = np.array([-w[1], w[0]]) / (np.linalg.norm(w) or 1)
             reach = 2 * np.abs(extent).sum() + np.linalg.norm(nearest)
             ends = nearest + np.outer([-reach, reach], along)
@@ -261,7 +262,7 @@ class DescentScene:
         return move
 
     def _histogram(self) -> Any:
-        """How many samples have σ(z) in each twentieth, one class above and one below."""
+        """Histogram of σ(z) in 20 bins, with one class above the axis and one below."""
         ax, replay = self.samples_, self.replay
         edges = np.linspace(0, 1, 21)
         rows = ((self.second, 1, COLOURS[0], ""), (~self.second, -1, COLOURS[1], "///"))
@@ -326,14 +327,14 @@ class DescentScene:
 
 
 def around_data(values: Array) -> tuple[float, float]:
-    """The range of the values, and 8 % of it on both sides."""
+    """The range of the values, extended by 8 % on both sides."""
     low, high = float(values.min()), float(values.max())
     margin = 0.08 * (high - low or 1)
     return low - margin, high + margin
 
 
 def _range(replay: Replay, place: int) -> tuple[float, float]:
-    """Values of a parameter for the surface; one that rounding alone moved gets its own."""
+    """Range of a parameter for the surface; fixed if the parameter changed only by rounding."""
     values = np.append(replay.theta[:, place], 0.0)
     if np.ptp(values) <= 1e-9 * np.abs(replay.theta).max():
         return -0.5, 0.5
@@ -341,11 +342,11 @@ def _range(replay: Replay, place: int) -> tuple[float, float]:
 
 
 def _selected(n_steps: int, most: int) -> list[int]:
-    """All steps, or at most so many: the first ones, and then farther and farther apart."""
+    """All steps, or at most `most` of them: the first ones, then with increasing distances."""
     if n_steps <= most:
         return list(range(n_steps))
     chosen: Array = np.array([0, n_steps - 1])
-    # Geometric steps repeat the first integers: the more are tried, the more are different.
+    # Geometric steps repeat the first integers: increase their number until enough differ.
     for count in range(most, 20 * most):
         tried = np.unique(np.geomspace(1, n_steps, count).round().astype(int)) - 1
         if len(tried) > most:

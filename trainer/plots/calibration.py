@@ -1,4 +1,4 @@
-"""Calibration of one classifier or of several: reliability curves and the Brier score's parts."""
+"""Calibration of one or several classifiers: reliability curves and parts of the Brier score."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -19,41 +19,41 @@ from trainer.plots.display import Display
 from trainer.plots.style import COLOURS, DASHES, GREY, MARKERS, check_few, literal, tidy
 
 FEW_ROWS = 10
-"""Bins of fewer rows are hollow and have their number on the bar."""
+"""Bins with fewer rows have hollow markers, and their number of rows on the bar."""
 FEW_FORECASTS = 20
-"""Distinct forecasts up to which each is marked: the lines between them hold no rows."""
+"""Up to this many distinct forecasts, each is marked: there are no rows between the markers."""
 MOST_BANDS = 2
 
 
 class CalibrationDisplay(Display):
-    """Isotonic reliability curves (CORP) over the number of rows, with the Brier score's parts.
+    """Isotonic reliability curves (CORP), the number of rows, and the parts of the Brier score.
 
-    The curve is the isotonic regression of the labels on the forecasts. Its parts of the Brier
-    score, which are exact, are in the legend. Of one model the observed shares of bins are drawn
-    too, with the binned parts: reliability (miscalibration), resolution (discrimination),
-    uncertainty, and what is within bins; bins of fewer than 10 rows are hollow. Bars of fewer
-    than 10 rows have their number on them.
+    The curve is the isotonic regression of the labels on the forecasts. The legend shows its exact
+    decomposition of the Brier score. For a single model, the observed frequencies in bins are
+    drawn too, with the binned decomposition: reliability (miscalibration), resolution
+    (discrimination), uncertainty, and the contribution within bins. Bins with fewer than 10 rows
+    have hollow markers, and the number of rows on their bars.
 
     Parameters
     ----------
     curves : dict of str to ReliabilityCurve
-        What `trainer.reliability_curve` gives, by the name of the model; seven at most.
+        Results of `trainer.reliability_curve`, by the name of the model; at most seven.
     bins : dict of str to BrierDecomposition
-        What `trainer.brier_decomposition` gives, for the same models and with the same `edges`.
+        Results of `trainer.brier_decomposition` for the same models, with the same `edges`.
     bands : dict of str to ConsistencyBand, optional
-        What `trainer.consistency_band` gives, for none, some or all of the models.
+        Results of `trainer.consistency_band`, for none, some or all of the models.
     pos_label : object, optional
-        The label forecast, for the axes.
+        The label whose probability is forecast, for the axes.
     name : str, optional
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         The reliability diagram.
     counts_ax_ : matplotlib Axes or None
-        The number of rows in each bin, beneath. On Axes that are given there is the diagram
-        alone, without these and without the parts of the score.
+        The number of rows in each bin, below the diagram. If Axes are given, only the diagram is
+        drawn, without the counts and without the parts of the score.
     figure_ : matplotlib Figure
         The figure they belong to.
 
@@ -114,14 +114,14 @@ class CalibrationDisplay(Display):
         Parameters
         ----------
         estimators : mapping of str to classifier
-            Fitted, with `predict_proba` and `classes_`, by name; seven at most.
+            Fitted, with `predict_proba` and `classes_`, by name; at most seven.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, best such as no model was trained on.
+            Rows, preferably ones that no model was trained on.
         y : array-like of shape (n_samples,)
             Their labels.
         pos_label : object, optional
-            The label whose probability is drawn; of two classes the second by default, of more it
-            must be given, and is drawn against the rest.
+            The label whose probability is drawn, against all others. With two classes the default
+            is the second; with more than two it is required.
         **options
             As in `from_predictions`.
 
@@ -132,7 +132,7 @@ class CalibrationDisplay(Display):
         Raises
         ------
         ValueError
-            For a classifier without probabilities or without `pos_label` among its classes, and
+            For a classifier without probabilities or without `pos_label` among its classes; also
             as `from_predictions` does.
         """
         check_few(estimators)
@@ -178,16 +178,16 @@ class CalibrationDisplay(Display):
         y_true : array-like of shape (n_samples,)
             Labels.
         y_prob : array-like of shape (n_samples,), or mapping of str to array-like
-            Forecast probability of `pos_label`; of several models by name.
+            Forecast probability of `pos_label`; for several models, a mapping by name.
         pos_label, sample_weight, n_bins, strategy
             As in `trainer.brier_decomposition`.
         level, n_resamples, random_state
-            As in `trainer.consistency_band`; level=None draws no bands. Of three or more models
+            As in `trainer.consistency_band`; level=None draws no bands. For three or more models
             no bands are drawn, as they would hide each other.
         ax : matplotlib Axes, optional
-            Axes to draw the diagram on, alone; None makes a figure with the counts and the parts.
+            Axes to draw only the diagram on; None creates a figure with the counts and the parts.
         name : str, optional
-            Title of the picture.
+            Title of the plot.
 
         Returns
         -------

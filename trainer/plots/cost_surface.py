@@ -23,27 +23,27 @@ N_ARROWS = 14
 class CostSurfaceDisplay(Display):
     """Contours of J over two parameters, with the path of training.
 
-    The other parameters are fixed at their fitted values. Along the path they had other values,
-    and J was not that of the contours beneath it; in a neuron of one weight and the bias the two
-    agree.
+    The other parameters are fixed at their fitted values. During training they had other values,
+    so J along the path was not that of the contours. For a neuron with one weight and a bias, the
+    two agree.
 
     Parameters
     ----------
     surface : CostSurface
-        What `trainer.cost_surface` gives.
+        Result of `trainer.cost_surface`.
     path : sequence of array-like of shape (n_steps, 2), optional
-        The two parameters after every iteration, the start first; one array a run.
+        The two parameters after every iteration, the start first; one array per run.
     gradient : bool, default=False
-        Draw arrows along -dJ, as long as the gradient is large.
+        Draw arrows along -dJ, with lengths proportional to the gradient.
     end_label : str, default="fitted"
         Label of the neuron's own parameters.
     name : str, optional
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What the contours were drawn on.
+        Axes with the contours.
     figure_ : matplotlib Figure
         The figure it belongs to.
     """
@@ -88,11 +88,11 @@ class CostSurfaceDisplay(Display):
         X, y, sample_weight : array-like
             The training rows, their labels, of two classes, and their weights if there were any.
         parameters : pair of int or str, default=(0, 1)
-            Which two, as in `trainer.cost_surface`.
+            The two parameters, as in `trainer.cost_surface`.
         path : bool, default=True
             Train a copy of the neuron to draw its path.
         gradient : bool, default=False
-            Draw arrows along -dJ, as long as the gradient is large.
+            Draw arrows along -dJ, with lengths proportional to the gradient.
         ranges : pair of (low, high), optional
             Values of the two parameters; by default those of the path and 0, with a margin of
             half their range on both sides.
@@ -175,7 +175,7 @@ class CostSurfaceDisplay(Display):
 
 
 def _round_levels(J: Array) -> Array:
-    """Round numbers, closer together near the lowest J, so that a bowl's contours are evenly apart.
+    """Round levels, denser near the lowest J, so that contours of a quadratic are evenly spaced.
 
     The first is at or below the lowest J, the last at or above the highest.
     """
@@ -189,13 +189,13 @@ def _round_levels(J: Array) -> Array:
 
 
 def _round_step(x: float) -> float:
-    """The largest number up to x that is 1, 2 or 5 times a power of ten."""
+    """The largest number of the form 1, 2 or 5 times a power of ten that is at most x."""
     decade = 10.0 ** np.floor(np.log10(x))
     return float(decade * (5 if x >= 5 * decade else 2 if x >= 2 * decade else 1))
 
 
 def _ticks(levels: Array) -> list[float]:
-    """About every fourth level: of it and its neighbours the one with the fewest digits."""
+    """About every fourth level: of each and its neighbours, the one with the fewest digits."""
     near = (levels[max(i - 1, 0) : i + 2] for i in range(1, len(levels), 4))
     return [min(group, key=lambda level: len(f"{level:g}")) for group in near]
 

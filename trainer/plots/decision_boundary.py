@@ -1,4 +1,4 @@
-"""The decision boundary of a model of two features."""
+"""The decision boundary of a model with two features."""
 
 from typing import Any, Self
 
@@ -26,18 +26,18 @@ class DecisionBoundaryDisplay(Display):
     points : array of shape (n_samples, 2)
         Rows to show.
     is_positive : array of bool of shape (n_samples,)
-        Which of them are of the class.
+        Which of them belong to the class.
     features : pair of str
         Names of the features.
     classes : pair
         The class and the other one.
     name : str, optional
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
         The figure it belongs to.
     """
@@ -79,17 +79,17 @@ class DecisionBoundaryDisplay(Display):
         Parameters
         ----------
         estimator : classifier of two classes
-            Fitted, with `predict_proba` and `classes_`, to two features in their own units.
+            Fitted to two features in their original units, with `predict_proba` and `classes_`.
         X : DataFrame or array of shape (n_samples, 2)
-            The rows to show; those with a missing value are left out.
+            The rows to show; rows with a missing value are omitted.
         y : array-like of shape (n_samples,)
             Their labels.
         pos_label : object, optional
             The label whose probability is shown; the model's second class by default.
         ax : matplotlib Axes, optional
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         name : str, optional
-            Title of the picture.
+            Title of the plot.
 
         Returns
         -------
@@ -98,8 +98,8 @@ class DecisionBoundaryDisplay(Display):
         Raises
         ------
         ValueError
-            For a model of more than two classes, an unknown `pos_label`, or X of other than two
-            features.
+            For a model with more than two classes, an unknown `pos_label`, or X without exactly
+            two features.
 
         Examples
         --------

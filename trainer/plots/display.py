@@ -1,4 +1,4 @@
-"""The base of all displays."""
+"""The base class of all displays."""
 
 import sys
 from io import BytesIO
@@ -8,24 +8,24 @@ from typing import Any, ClassVar, Self
 
 from trainer.plots.style import literal
 
-# Inches that parts of a legend take in Matplotlib's default font size.
+# Sizes of a legend's parts, in inches, for Matplotlib's default font size.
 LINE_HEIGHT = 0.21
 HANDLE_WIDTH = 0.6
 CHARACTER_WIDTH = 0.07
 
 
 class Display:
-    """A picture that can be drawn again and that notebooks show.
+    """A plot that can be redrawn and that notebooks show as an image.
 
-    A subclass draws labelled artists in `_draw`; the title `name`, the legend, the figure and the
-    notebook's image are the same for all.
+    A subclass draws labelled artists in `_draw`; the base class provides the title `name`, the
+    legend, the figure and the notebook image.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on; of several the uppermost.
+        Axes of the plot; the uppermost if there are several.
     figure_ : matplotlib Figure
-        The figure that it belongs to.
+        The figure that they belong to.
     """
 
     name: str | None = None
@@ -34,13 +34,14 @@ class Display:
     _legend_title: ClassVar[str | None] = None
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw the picture.
+        """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw on. None makes a figure: pyplot's, which `plt.show()` shows, where pyplot
-            is imported already; else one that nothing keeps open, as servers need it.
+            Axes to draw on. None creates a figure. If pyplot has been imported, it is a pyplot
+            figure, which `plt.show()` shows; otherwise no global reference keeps it open, which
+            suits servers.
 
         Returns
         -------
@@ -60,7 +61,7 @@ class Display:
         return self
 
     def _draw_legend_below(self, handles: list[Any], labels: list[str]) -> None:
-        """A legend outside of the axes, where it covers nothing; the figure grows by its height."""
+        """A legend below the axes, where it hides nothing; the figure grows by its height."""
         width = self.figure_.get_figwidth()
         whole, half = (int((width / n - HANDLE_WIDTH) / CHARACTER_WIDTH) for n in (1, 2))
         wrapped = [
@@ -87,7 +88,7 @@ class Display:
         return [ax]
 
     def _new_figure(self, figsize: tuple[float, float] = (6.4, 4.2)) -> Any:
-        """A figure of so many inches, without the legend."""
+        """A figure of the given size in inches, before the legend is added."""
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
             return pyplot.figure(figsize=figsize, layout="constrained")
@@ -96,7 +97,7 @@ class Display:
         return Figure(figsize=figsize, dpi=150, layout="constrained")
 
     def _repr_png_(self) -> bytes | None:
-        """The image that a notebook shows; None where pyplot shows the figure itself."""
+        """The image for a notebook; None if pyplot shows the figure itself."""
         if not hasattr(self, "figure_"):
             self.plot()
         if _shown_by_pyplot(self.figure_):
@@ -107,7 +108,7 @@ class Display:
 
 
 def _shown_by_pyplot(figure: Any) -> bool:
-    """Whether pyplot has the figure open, and a window or a notebook to show it in."""
+    """Whether pyplot has the figure open and an interactive backend to show it."""
     if "matplotlib.pyplot" not in sys.modules:
         return False
     from matplotlib import _pylab_helpers, get_backend

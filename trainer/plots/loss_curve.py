@@ -1,4 +1,4 @@
-"""Loss curves of one neuron or of several, and their gradients beneath."""
+"""Loss curves of one or several neurons, and optionally their gradients below."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -14,47 +14,49 @@ from trainer.plots.style import COLOURS, DASHES, GREY, HOLLOW, MARKERS, check_fe
 Array = npt.NDArray[Any]
 
 FEW_ITERATIONS = 40
-"""Iterations up to which each is marked."""
+"""Up to this many iterations, each is marked."""
 LONG_RUN = 200
-"""Iterations from which on their scale is logarithmic."""
+"""Above this number of iterations, their scale is logarithmic."""
 OVERSHOOT = 0.01
-"""Rise of J, as a share of its lowest value so far, from which on it is marked."""
+"""An increase of J is marked if it exceeds this fraction of the lowest value so far."""
 
 
 class LossCurveDisplay(Display):
     """The cost J against the iteration, with the point where training stopped and the reason.
 
-    Of one model the cost on held-out rows is drawn too, the iteration kept if it is not the last,
-    and the largest overshoot: update rules can raise J. The scale of J is logarithmic where J
-    falls by more than a factor of ten, that of the iterations where there are more than 200.
+    For a single model, three more things are drawn: the cost on held-out rows, the iteration that
+    was kept if it is not the last, and the largest overshoot (update rules can increase J). The
+    scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
+    iterations if there are more than 200.
 
     Parameters
     ----------
     histories : dict of str to DataFrame or mapping of str to array
-        What a neuron's `history_` has, by the name of the model; seven at most. Columns of shape
-        (n_iter + 1,): cost, the start first; gradient_max, if `gradient` is asked for;
-        validation_cost, drawn of one model only; iteration, by default 0, 1, ...; run, the number
-        of the start where there were several.
+        Columns as in a neuron's `history_`, by the name of the model; at most seven models.
+        Columns of shape (n_iter + 1,): cost, the start first; gradient_max, required if
+        `gradient`; validation_cost, drawn only for a single model; iteration, by default
+        0, 1, ...; run, the number of the run if there were several.
     gradient : bool, default=False
-        Draw the largest component of J's gradient too, in a panel beneath.
+        Also draw the largest component of the gradient of J, in a panel below.
     tol : float, optional
-        Drawn into that panel: training is done when the gradient is below.
+        Tolerance, drawn in that panel: training stops when the gradient is below it.
     reasons : dict of str to str, optional
         Why training stopped, by the name of the model; a key of
-        `trainer.core.termination.REASONS`, or any words.
+        `trainer.core.termination.REASONS`, or any text.
     kept : int, optional
-        Position in the history of the parameters that were kept, if not the last; of one model.
+        Position in the history of the parameters that were kept, if not the last; for a single
+        model.
     name : str, optional
-        Title of the picture.
+        Title of the plot.
     held_out_label : str, default="held-out rows"
-        Name of the held-out rows.
+        Name of the held-out rows in the legend.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What the cost was drawn on.
+        Axes of the cost.
     gradient_ax_ : matplotlib Axes or None
-        What the gradient was drawn on.
+        Axes of the gradient.
     figure_ : matplotlib Figure
         The figure they belong to.
 
@@ -127,20 +129,20 @@ class LossCurveDisplay(Display):
         name: str | None = None,
         held_out_label: str = "held-out rows",
     ) -> Self:
-        """Draw the loss curves of several fitted neurons into one picture.
+        """Draw the loss curves of several fitted neurons in one plot.
 
         Parameters
         ----------
         estimators : mapping of str to LogisticNeuron or Pipeline that ends with one
-            Fitted, by name; seven at most.
+            Fitted, by name; at most seven.
         gradient : bool, default=False
-            Draw the largest component of each gradient too, in a panel beneath.
+            Also draw the largest component of each gradient, in a panel below.
         ax : matplotlib Axes, or a pair of them with `gradient`, optional
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         name : str, optional
-            Title of the picture.
+            Title of the plot.
         held_out_label : str, default="held-out rows"
-            Name of the held-out rows, of one neuron.
+            Name of the held-out rows in the legend, for a single neuron.
 
         Returns
         -------
@@ -217,7 +219,7 @@ class LossCurveDisplay(Display):
         self.gradient_ax_ = gradient_ax
 
     def _draw_details(self, ax: Any, item: tuple[str, Any]) -> None:
-        """What is drawn of one model only: held-out rows, overshoot, kept and last iteration."""
+        """Details of a single model: held-out rows, overshoot, kept and last iteration."""
         key, history = item
         iteration, cost = _column(history, "iteration"), _column(history, "cost")
         if "validation_cost" in history:
@@ -245,7 +247,7 @@ def _neuron(estimator: Any) -> Any:
 
 
 def _kept(neuron: Any) -> int | None:
-    """Position in the history of the parameters kept; of a bank there is no single one."""
+    """Position in the history of the parameters kept; None for a bank, which has several."""
     ends: Any = getattr(neuron, "terminations_", ())
     if len(ends) != 1 or neuron.loss_curve_[-1] == ends[0].cost:
         return None
@@ -254,7 +256,7 @@ def _kept(neuron: Any) -> int | None:
 
 
 def _column(history: Any, column: str) -> Array:
-    """A column of a history; the iterations are counted and the run is the first by default."""
+    """A column of a history; by default iterations are counted from 0 and there is one run."""
     if column in history:
         return np.asarray(history[column])
     n = len(history["cost"])
@@ -288,7 +290,7 @@ def _mark_new_starts(ax: Any, histories: Iterable[Any]) -> None:
 
 
 def _overshoot(history: Any) -> int | None:
-    """Position of the largest rise of J above its lowest value so far in its run, if large."""
+    """Position of the largest increase of J above the lowest value so far in its run, if large."""
     runs = np.split(_column(history, "cost"), _new_starts(history))
     lowest = np.concatenate([np.minimum.accumulate(run) for run in runs])
     rise = np.concatenate(runs) - lowest
@@ -301,7 +303,7 @@ def _few_marked(n_iter: int) -> dict[str, Any]:
 
 
 def _scale_cost(ax: Any) -> None:
-    """A log scale over more than a decade, 0 in view over a factor of 2, else the data's range."""
+    """Log scale for more than a decade; from 0 for more than a factor of 2; else the data range."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     costs = np.concatenate([line.get_ydata() for line in ax.get_lines()])
@@ -319,7 +321,7 @@ def _scale_cost(ax: Any) -> None:
 
 
 def _scale_iterations(ax: Any, last: int) -> None:
-    """A log scale of long runs, whose first iterations would not be seen."""
+    """A log scale for long runs, so that the first iterations remain visible."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if last > LONG_RUN:

@@ -10,12 +10,12 @@ from trainer.plots.style import COLOURS, GREY, literal, tidy
 
 
 class PenaltyCurveDisplay(Display):
-    """Scores of all folds and their mean against the penalty alpha, the chosen one marked.
+    """Scores of all folds and their mean against the penalty alpha, with the chosen one marked.
 
     Parameters
     ----------
     alphas : array-like of shape (n_alphas,)
-        Penalties, in any order; where 0 is among them the scale is linear up to the smallest other.
+        Penalties, in any order; if 0 is one of them, the scale is linear up to the next smallest.
     scores : array-like of shape (n_folds, n_alphas)
         Score on each fold's held-out rows; higher is better.
     alpha : float, optional
@@ -23,12 +23,12 @@ class PenaltyCurveDisplay(Display):
     scoring : str or callable, optional
         Name of the score, for the axis.
     name : str, optional
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What the curve was drawn on.
+        Axes of the curve.
     figure_ : matplotlib Figure
         The figure it belongs to.
 
@@ -77,9 +77,9 @@ class PenaltyCurveDisplay(Display):
         estimator : fitted estimator, or Pipeline that ends with one
             With `alphas_` (n_alphas,), `scores_` (n_folds, n_alphas), `alpha_`, `scoring`.
         ax : matplotlib Axes, optional
-            Axes to draw on; None makes a figure.
+            Axes to draw on; None creates a figure.
         name : str, optional
-            Title of the picture.
+            Title of the plot.
 
         Returns
         -------
