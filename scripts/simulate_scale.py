@@ -68,7 +68,8 @@ def report(neuron: Any, source: Generated, seconds: float) -> dict[str, float]:
     }
     print(
         f"{n_rows:14,} {ending.cost:10.7f} {error:10.2e} {ending.n_passes:8.2f} "
-        f"{source.n_opened:6} {seconds:9.1f} {row['s a pass']:9.3f} {peak:8.0f}",
+        f"{source.n_opened:6} {seconds:9.1f} "
+        f"{row['s a pass']:9.3f} {peak:8.0f}",
         flush=True,
     )
     return row

@@ -126,7 +126,7 @@ class Shards:
         ValueError
             What a task raised, with the number of its shard.
         TimeoutError, RuntimeError
-            If no worker answers for `WAIT_SECONDS`, or workers die again and again.
+            If no worker responds within `WAIT_SECONDS`, or workers die again and again.
         """
         import distributed
         from distributed.client import FutureCancelledError

@@ -66,7 +66,7 @@ class Scratch:
         except OSError as error:
             self.close()
             raise ValueError(
-                f"{place} has no room for {self.nbytes / 1e9:.2f} GB of scratch space "
+                f"{place} has no space for {self.nbytes / 1e9:.2f} GB of scratch space "
                 f"({error.strerror}); name another folder"
             ) from None
         self.block_rows = max(256, MAPPED_BYTES // max(1, row_bytes))
