@@ -6,11 +6,11 @@ formulas on columns scaled to a root mean square of 1, SciPy's minimisers, NumPy
 
 Checked are that
 
-- nothing is called converged from which a minimiser goes on to lower J by more than 1e-4 of it;
+- nothing is called converged if a minimiser lowers J from there by more than 1e-4 of it;
 - the lowest curvature has the right sign;
 - `separable` is said only of data that the linear program separates, and the limit of an
   unbounded ray is the share of rows left wrong;
-- nothing is called converged where J has no minimum in reach.
+- nothing is called converged where J has no finite minimum.
 
     python scripts/campaign.py --problems 500
 """
@@ -214,7 +214,7 @@ def faults(problem: Problem) -> tuple[str, list[str]]:
     if end.converged:
         lowest = referee.lowest(u)
         if J - lowest > max(SHARE * J, NEGLIGIBLE):
-            found.append(f"called converged at J = {J:.9g}, a minimiser goes on to {lowest:.9g}")
+            found.append(f"called converged at J = {J:.9g}, a minimiser reaches {lowest:.9g}")
     curvature, unsure = referee.curvature(u)
     told = end.smallest_curvature
     hidden = len(u) * 2e-14

@@ -72,7 +72,7 @@ def run_folder(target: Path, outputs: Collection[str]) -> Iterator[Path]:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             with _locked(parent) as held:
-                if held:  # else what looks dead may be at work
+                if held:  # without the lock, another run may be alive
                     _clear(parent, outputs)
                 draft.mkdir()
                 alive = _lock(draft)

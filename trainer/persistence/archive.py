@@ -1,10 +1,10 @@
-"""The archive around a model: what may stand in it, decided before skops builds anything.
+"""The archive around a model: what it may contain is checked before skops builds anything.
 
 A model file is a skops file with one member more, `trainer.json`: the version of the format, the
 trainer's version, and a SHA-256 over all other members. skops reads the whole archive before its
 audit, knows hundreds of types and lets objects refer to each other. A model needs little of
-that: here the archive is read within limits, and its schema is written anew from a short list
-of nodes, types and arrays. Only what was written anew goes to skops.
+that: here the archive is read within limits, and its schema is rebuilt from a short list
+of nodes, types and arrays. Only the rebuilt schema goes to skops.
 """
 
 import io
@@ -83,7 +83,7 @@ def write(dumped: bytes, version: str, objects: set[str]) -> bytes:
 
 
 def read(data: bytes, objects: set[str], max_bytes: float) -> bytes:
-    """The skops file in a model file, checked and written anew.
+    """The skops file in a model file, checked and rebuilt.
 
     Raises
     ------

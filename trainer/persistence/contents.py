@@ -74,10 +74,10 @@ def full_name(kind: type) -> str:
 
 
 def bare(value: Any) -> Any:
-    """A copy as it stands in a file, which shares the arrays: without callbacks, requests as dicts.
+    """A copy to write to a file, which shares the arrays: no callbacks, requests as dicts.
 
     The requests that scikit-learn keeps for metadata routing refer back to their estimator, and
-    a file holds no circles. Arrays are in the machine's byte order.
+    a file cannot hold circular references. Arrays are in the machine's byte order.
     """
     if type(value) is np.ndarray and not value.dtype.isnative:
         return value.astype(value.dtype.newbyteorder("="))
@@ -156,7 +156,7 @@ def _check_settings(estimator: Any) -> None:
         value = held[name]
         if isinstance(value, np.random.RandomState):
             state = value.get_state(legacy=False)
-            place = state["state"]["pos"]  # NumPy reads there without a look
+            place = state["state"]["pos"]  # NumPy reads there without a check
             _demand(state["bit_generator"] == "MT19937", "random_state must be MT19937", state)
             _demand(0 <= place <= 624, "random_state must stand at 0 to 624", place)
         elif isinstance(value, SPLITTERS):
@@ -544,7 +544,7 @@ def _check_imputer(step: Any, d: int) -> int:
 
 
 def _check_one_hot(step: Any, d: int) -> int:
-    """Columns of 0 and 1: scikit-learn indexes by these numbers without a look."""
+    """Columns of 0 and 1: scikit-learn indexes by these numbers unchecked."""
     of_columns = {
         "categories_": step.categories_,
         "_n_features_outs": step._n_features_outs,
@@ -615,7 +615,7 @@ def _check_categories(categories: Any) -> int:
 
 
 def _check_columns(step: Any, d: int) -> int:
-    """A ColumnTransformer: who takes which columns, and where the results stand."""
+    """A ColumnTransformer: the columns of each transformer, and the place of its output."""
     fitted = step.transformers_
     for group in (step.transformers, fitted):
         fits = type(group) is list and all(type(part) is tuple and len(part) == 3 for part in group)

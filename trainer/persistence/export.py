@@ -17,7 +17,7 @@ from trainer.persistence.files import write_atomically
 
 Array = npt.NDArray[Any]
 Parts = list[tuple[str, int]]
-"""Tensors (n, width) that stand side by side: their names and widths."""
+"""Names and widths of tensors (n, width) to concatenate."""
 
 OPSET, OPSET_ML, IR_VERSION = 21, 4, 10
 """onnxruntime reads these from version 1.18 on; onnx alone would choose the newest."""
