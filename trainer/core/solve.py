@@ -229,32 +229,34 @@ class _Solve:
 
     def _checked(self, k: int, end: Termination) -> Termination:
         """The termination of a neuron, completed with the results of its optimality report."""
-        end = replace(end, n_starts=int(self.n_starts[k]), n_agreeing=int(self.n_agreeing[k]))
+        known: dict[str, Any] = {
+            "n_starts": int(self.n_starts[k]),
+            "n_agreeing": int(self.n_agreeing[k]),
+        }
         report = self.reports.get(k)
-        if report is None:
-            return end
-        end = replace(
-            end,
-            smallest_curvature=report.smallest_curvature,
-            mean_sigmoid_derivative=report.mean_sigmoid_derivative,
-        )
-        is_minimum = report.status == "minimum"
-        if not self.promises_minimum and report.status in ("minimum", "unfinished", "saddle"):
-            return end
-        end = replace(end, at_minimum=is_minimum)
-        if end.reason == "max_iter":
-            is_reached = is_minimum and report.scaled_gradient <= self.settings["tol"]
-            return _as_gradient(end) if is_reached else end
-        if is_minimum:
-            return end if end.reason == "gradient" else _as_gradient(end)
-        if end.reason == "plateau" and report.status == "unfinished":
-            return end
-        sentence = message(report.status, **{**vars(end), **vars(report)})
-        if k in self.left and report.status in ("unbounded", "separable"):
+        if report is not None:
+            known["smallest_curvature"] = report.smallest_curvature
+            known["mean_sigmoid_derivative"] = report.mean_sigmoid_derivative
+            if self.promises_minimum or report.status in ("saturated", "unbounded", "separable"):
+                known["at_minimum"] = report.status == "minimum"
+                reason = self._reason(end.reason, report)
+                if reason != end.reason:
+                    values = {**vars(end), **vars(report)}
+                    known.update(reason=reason, message=message(reason, **values))
+        if k in self.left and known.get("reason") in ("unbounded", "separable"):
             left, cost = self.left[k]
             if left.status == "minimum" and left.smallest_curvature > 0:
-                sentence += f" (n_starts=1 keeps a strict minimum, of J = {cost:.6g})"
-        return replace(end, reason=report.status, message=sentence)
+                known["message"] += f" (n_starts=1 keeps a strict minimum, of J = {cost:.6g})"
+        return replace(end, **known)
+
+    def _reason(self, reason: str, report: OptimalityReport) -> str:
+        """Why training ended, in view of the report."""
+        if report.status == "minimum":
+            is_reached = report.scaled_gradient <= self.settings["tol"]
+            return reason if reason == "max_iter" and not is_reached else "gradient"
+        if reason == "max_iter" or (reason == "plateau" and report.status == "unfinished"):
+            return reason
+        return report.status
 
     def interrupted(self) -> Result:
         """The result so far, with every neuron marked as interrupted."""
@@ -331,10 +333,6 @@ class _Solve:
             return callback(whole, history)
 
         return call
-
-
-def _as_gradient(end: Termination) -> Termination:
-    return replace(end, reason="gradient", message=message("gradient", **vars(end)))
 
 
 def _of_neurons(optimizer: Any, index: Array) -> Any:
