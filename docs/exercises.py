@@ -3,8 +3,9 @@
 python scripts/mark.py docs/exercises.py
 
 Work from top to bottom. Write for plain numbers; with NumPy's functions (np.exp, not math.exp)
-most of them take batches, too. Try each on the lesson's point, x = 1, y = 1, w = 0.3, b = 0.3,
-before you have it marked.
+most of them take batches, too (a batch is an array of several samples). Try each on the lesson's
+point, x = 1, y = 1, w = 0.3, b = 0.3, before you have it marked: `python scripts/explain.py` prints
+the values.
 """
 
 import numpy as np  # noqa: F401
@@ -56,8 +57,8 @@ def dz_db():
 def dJ_dw(x, y, w, b):
     """Derivative of the cost with respect to w: the product of three, by the chain rule.
 
-    For one sample J is l. For a batch it is the mean of l: use np.mean, and for rows of several
-    features x.T @ ... / len(y).
+    For one sample J is l. For a batch J is the mean of l: take np.mean of the products.
+    (Optional, for several inputs a sample: x.T @ ... / len(y).)
     """
     ...
 

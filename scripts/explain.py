@@ -130,6 +130,16 @@ def screens(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 def forward_pass(x: float, y: int, w: float, b: float) -> str:
     """From x to z, to σ, to the loss."""
     z, sigma = lesson.z(x, w, b), lesson.h(x, w, b)
+    loss = lesson.l(y, sigma)
+    ending = "Training changes w and b so that the loss becomes smaller"
+    ending += ". " if loss else "; here it is 0 in every digit. "
+    if z < 0:
+        ending += (
+            "For z < 0 the code computes exp(z) / (1 + exp(z)), which is the same and cannot "
+            "overflow; last digits may differ."
+        )
+    else:
+        ending += "x and y are given and stay as they are."
     return page(
         "A neuron turns a number x into an output between 0 and 1. The output is compared with "
         "the target y, which is 0 or 1.",
@@ -141,12 +151,11 @@ def forward_pass(x: float, y: int, w: float, b: float) -> str:
         f"""\
     z = {n(w)}·{p(x)} + {p(b)}
       = {z}
-    σ = 1 / (1 + exp({n(-z)}))
+    σ = 1 / (1 + exp({0 - z}))
       = {sigma}
     l = ({y} - {sigma})²
-      = {lesson.l(y, sigma)}""",
-        f"The target is {y}, the output is {sigma:.2f}. Training changes w and b so that the loss "
-        "becomes smaller. x and y are given and stay as they are.",
+      = {loss}""",
+        f"The target is {y}, the output is {sigma:.2f}. {ending}",
     )
 
 
@@ -184,10 +193,10 @@ def composition() -> str:
         "Each arrow has a derivative of its own. It says how fast the right side changes with the "
         "left side:",
         """\
-    w changes by a small amount d
-    z changes by                            dz/dw · d
-    σ changes by                    dσ/dz · dz/dw · d
-    l changes by            dl/dσ · dσ/dz · dz/dw · d""",
+    w changes by a small amount t
+    z changes by                            dz/dw · t
+    σ changes by                    dσ/dz · dz/dw · t
+    l changes by            dl/dσ · dσ/dz · dz/dw · t""",
         "The factors multiply. This is the chain rule:",
         "    dl/dw = dl/dσ · dσ/dz · dz/dw",
         "The next screens compute the factors one by one, starting at the loss.",
@@ -211,7 +220,7 @@ def first_factor(x: float, y: int, w: float, b: float) -> str:
         """\
     dl/dσ = 2·(y - σ)·(-1)
           = 2·(σ - y)""",
-        f"For σ = {n(sigma)} and y = {y}:",
+        f"For σ = {n(sigma)} and y = {y} (six digits are shown, all are used):",
         f"""\
     dl/dσ = 2·({n(sigma)} - {y})
           = {n(value)}""",
@@ -226,6 +235,7 @@ def second_factor(x: float, y: int, w: float, b: float) -> str:
     z, sigma = lesson.z(x, w, b), lesson.h(x, w, b)
     points = (-10, -5, -2, 0, 2, 5, 10)
     rows = {"z": points, "dσ/dz": [lesson.dsig_dz(point) for point in points]}
+    least = lesson.dsig_dz(points[0])
     return page(
         "The arrow before leads from z to σ = 1 / (1 + exp(-z)).",
         "Its derivative is exp(-z) / (1 + exp(-z))². One part of it, 1 / (1 + exp(-z)), is σ. The "
@@ -235,8 +245,9 @@ def second_factor(x: float, y: int, w: float, b: float) -> str:
         f"""\
     dσ/dz = {n(sigma)}·(1 - {n(sigma)})
           = {n(lesson.dsig_dz(z))}""",
-        "It is largest at z = 0, and almost 0 far from there, whatever the target:",
-        columns({name: [f"{value:.2g}" for value in values] for name, values in rows.items()}, 9),
+        f"It is largest at z = 0, and almost 0 far from there, whatever the target ({least:.3g} is "
+        f"{least:.7f}):",
+        columns({name: [f"{value:.3g}" for value in values] for name, values in rows.items()}, 9),
         "A neuron out there is saturated. Its loss hardly changes with w, even if its output is "
         "wrong.",
     )
@@ -301,15 +312,15 @@ def nudge(x: float, y: int, w: float, b: float) -> str:
     J(w)                   = {J:.12f}
     J(w + {NUDGE})           = {above:.12f}
 
-    J(w + {NUDGE}) - J(w)    = {above - J:.6e}
-    dJ/dw · {NUDGE}          = {slope * NUDGE:.6e}""",
+    J(w + {NUDGE}) - J(w)    = {above - J:z.6e}
+    dJ/dw · {NUDGE}          = {slope * NUDGE:z.6e}""",
         f"{differ} slope of J changes on the way. Moving w both ways cancels most of that:",
         f"""\
-    (J(w + {NUDGE}) - J(w - {NUDGE})) / {2 * NUDGE}    = {(above - below) / (2 * NUDGE):.9f}
-    dJ/dw                                    = {slope:.9f}""",
-        "Such a quotient of differences checks any gradient, because it needs no derivation. "
-        "trainer.check_gradient does it for all parameters of a neuron, and says how many digits "
-        "must agree.",
+    (J(w + {NUDGE}) - J(w - {NUDGE})) / {2 * NUDGE}    = {(above - below) / (2 * NUDGE):z.9f}
+    dJ/dw                                    = {slope:z.9f}""",
+        "Such a quotient of differences checks any gradient, because it needs no formula "
+        "for the derivative. trainer.check_gradient does it for all parameters of a neuron, and "
+        "says whether the two agree.",
     )
 
 
@@ -326,7 +337,7 @@ def descend(x: float, y: int, w: float, b: float, steps: int, rate: float) -> li
 def descent(taken: list[Step], rate: float) -> str:
     """The update, and a table of steps."""
     lines = [
-        f"{k:>8}" + "".join(f"{value:>13.6f}" for value in step) for k, step in enumerate(taken)
+        f"{k:>8}" + "".join(f"{cell(value):>13}" for value in step) for k, step in enumerate(taken)
     ]
     if len(lines) > SHOWN_STEPS:
         lines = [*lines[: SHOWN_STEPS - 2], f"{'...':>8}", lines[-1]]
@@ -371,10 +382,11 @@ def by_trainer(x: float, y: int, taken: list[Step], rate: float) -> str:
         init=[{n(w)}, {n(b)}], alpha=0, tol=0, n_starts=1,
     )
     neuron.fit([[{n(x)}]], [[{1 - y}, {y}]])""",
-        "init is w and b at the start; max_iter is the number of steps. alpha is a penalty, of "
-        "which more below; training stops early if the gradient is within tol; n_starts is how "
-        "many starts are tried. The target is given as the probabilities of the classes 0 and 1. "
-        "The trainer ends where the steps by hand ended:",
+        "init is w and b at the start; max_iter is the number of steps. alpha is explained on "
+        "screen 12; 0 switches it off. Training stops early when every component of the gradient "
+        "is at most tol in size; with tol=0, only if it is 0. n_starts is how many starting "
+        "points are tried, keeping the best. The target is given as two numbers, 1 - y and y: how "
+        "probable 0 is, and 1. The trainer ends where the steps by hand ended:",
         f"""\
          by hand                  by the trainer
     w    {taken[-1][0]!s:<25}{found[0]}
@@ -408,20 +420,23 @@ def first_gradient(data: Any, X: Any, y: Any, start: Any, row: int) -> str:
     rows: list[tuple[str, ...]] = [("input", "x = dz/dw", "dl/dw", "dJ/dw")]
     for name in steepest:
         values = (X[name].iloc[row], sample["dl/dw"][name], mean["dl/dw"][name])
-        rows.append((shorten(name), *(f"{value:.4f}" for value in values)))
+        rows.append((shorten(name), *(f"{value:z.4f}" for value in values)))
+    which = f"These are all {d} inputs"
+    if len(steepest) < d:
+        which = f"These are the {len(steepest)} of {d} inputs with the largest dJ/dw, signs aside"
     bias = (sample["dl/db"].item(), mean["dl/db"].item())
-    rows.append(("bias", "1", *(f"{value:.4f}" for value in bias)))
+    rows.append(("bias", "1", *(f"{value:z.4f}" for value in bias)))
     return page(
-        f"{data.name}: {n_samples} samples of {d} inputs. y = 1 stands for {data.positive}. There "
-        f"is a weight for each input, z = w1·x1 + ... + w{d}·x{d} + b. Inputs are shifted and "
-        "scaled to mean 0 and standard deviation 1, so that all of them count alike.",
-        f"All weights and the bias start at 0, so z = 0 and σ = 0.5 for all. Sample {row} (counted "
-        f"from 0) has y = {y[row]}:",
+        f"{shorten(data.name)}: {n_samples} samples of {d} inputs. y = 1 stands for "
+        f"{shorten(data.positive)}. Each input has a weight: z = w1·x1 + ... + w{d}·x{d} + b. "
+        "Inputs are shifted and scaled to mean 0 and standard deviation 1 (typical distance from "
+        "the mean), so that all count alike.",
+        f"All w and b start at 0, so σ = 0.5. Sample {row} (the first is 0) has y = {y[row]}:",
         f"    dl/dz = dl/dσ · dσ/dz = 2·(0.5 - {y[row]}) · 0.25 = {n(sample['dl/dz'].item())}",
         "Times x this is the sample's dl/dw. The mean over all samples is dJ/dw:",
         "\n".join(f"    {name:<30}" + "".join(f"{v:>12}" for v in rest) for name, *rest in rows),
-        f"These are the {len(steepest)} steepest of {d} inputs, and the bias. The whole table is "
-        "trainer.explain((w, b), X, y).",
+        f"{which}, and the bias. trainer.explain((w, b), X, y) shows all; X holds the inputs, a "
+        "row a sample.",
     )
 
 
@@ -429,24 +444,27 @@ def to_the_end(neuron: Any, X: Any, y: Any, start: Any, row: int) -> str:
     """J by iteration, why training stopped, and the sample before and after."""
     curve = neuron.loss_curve_
     shown = sorted({round(k) for k in np.linspace(0, len(curve) - 1, SHOWN_ITERATIONS)})
-    rows = {"iteration": [str(k) for k in shown], "J": [f"{curve[k]:.6f}" for k in shown]}
-    names = ("z", "σ", "l", "dl/dz")
-    end = trainer.explain(neuron, X.iloc[[row]], y[[row]])
-    of_sample = {
-        "": names,
-        "at 0": [f"{start.iloc[row][name].item():.4g}" for name in names],
-        "trained": [f"{end.iloc[0][name].item():.4g}" for name in names],
+    rows = {
+        "iteration": [str(k) for k in shown],
+        "J + penalty": [f"{curve[k]:.6f}" for k in shown],
     }
+    end = trainer.explain(neuron, X, y)
+    of_sample = {"": ["z", "σ", "σ - y", "l", "dl/dz"]}
+    for when, table in (("at 0", start), ("trained", end)):
+        z, sigma, loss, slope = (table.iloc[row][k].item() for k in ("z", "σ", "l", "dl/dz"))
+        small = [f"{value:z.4g}" for value in (sigma - y[row], loss, slope)]
+        of_sample[when] = [f"{z:.4g}", f"{sigma:.6f}", *small]
     right = np.mean(neuron.predict(X) == y)
     return page(
         "By default the trainer takes better steps than gradient descent: it also uses how the "
-        "slope changes, the second derivative. The gradient is the one above, plus α·w. That "
-        f"comes from a penalty, α/2 times the sum of all w², with α = {neuron.alpha_:g}; it keeps "
-        "the weights from growing without end.",
-        columns(rows, 11),
-        f"It stopped after {neuron.n_iter_} iterations: {neuron.termination_.message}.",
-        f"Sample {row}, with y = {y[row]}:",
-        columns(of_sample, 11),
+        "slope changes (the second derivative). An iteration is one such step. What it minimizes "
+        f"is J plus a penalty, α/2 times the sum of all w², with α = {neuron.alpha_:.3g}; so the "
+        "gradient is dJ/dw + α·w. The penalty keeps the weights from growing without end.",
+        columns(rows, 10),
+        f"It stopped after {neuron.n_iter_} iterations, with tol = {neuron.tol:g}: "
+        f"{neuron.termination_.message}. At the end J alone is "
+        f"{end.loc['mean']['l'].item():.6f}.",
+        f"    Sample {row}, with y = {y[row]}:\n{columns(of_sample, 11)}",
         f"For {right:.1%} of the samples, σ is on the right side of 0.5. The neuron was trained on "
         "these samples; scripts/train.py keeps some apart and tests on them.",
     )
@@ -487,12 +505,18 @@ def page(*blocks: str) -> str:
 
 def columns(rows: Mapping[str, Sequence[str]], width: int) -> str:
     """A table of short texts, a name before each row."""
-    return "\n".join(f"    {k:<10}" + "".join(f"{v:>{width}}" for v in r) for k, r in rows.items())
+    return "\n".join(f"    {k:<12}" + "".join(f"{v:>{width}}" for v in r) for k, r in rows.items())
 
 
 def n(value: float) -> str:
     """A number with six digits."""
-    return f"{value:.6g}"
+    return f"{value:z.6g}"
+
+
+def cell(value: float) -> str:
+    """A number with six decimals, or six digits if it is too wide for its column."""
+    text = f"{value:z.6f}"
+    return text if len(text) <= 12 else n(value)
 
 
 def p(value: float) -> str:

@@ -117,10 +117,29 @@ def test_every_data_set_fits_the_screens(name):
 
 def test_a_table_of_ones_own(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text("size,town,bought\n1,Kyiv,yes\n2,Oslo,no\n3,Kyiv,yes\n4,,no\n")
+    table = "size,town,bought\n1,Kyiv,yes\n2,Oslo,no\n3,Kyiv,yes\n4,,no\n"
+    path.write_text(table)
     shown = pages("--data", str(path), "--target", "bought", "--row", "3")
     fits(shown)
     assert "4 samples of 4 inputs. y = 1 stands for yes" in shown["Many inputs, many samples"]
+    assert "These are all 4 inputs" in shown["Many inputs, many samples"]
+    long = tmp_path / f"{'a long name ' * 9}.csv"
+    long.write_text(table.replace("yes", "yes as far as we know " * 4))
+    fits(pages("--data", str(long), "--target", "bought", "--row", "3"))
+
+
+def test_zeros_have_no_sign_and_wide_numbers_a_gap():
+    shown = pages("--x", "0")
+    assert not any(re.search(r"-0(\.0+)?(e[-+]00)?(?![\d.e])", text) for text in shown.values())
+    wide = pages("--w=0", "--b=0", "--x=-1000", "--learning-rate=1000")["Gradient descent by hand"]
+    assert "  1      -250000   250.000000 " in wide
+
+
+def test_the_first_screen_says_what_its_numbers_need():
+    title = "The forward pass"
+    assert "it is 0 in every digit" in pages("--w", "40")[title]
+    assert "last digits may differ" in pages("--w=-1.5")[title]
+    assert "last digits" not in pages()[title]
 
 
 def test_random_options_fit():
@@ -143,7 +162,12 @@ def test_the_end_is_the_trainers():
     X = make_preprocessor(data.X).fit_transform(data.X)
     neuron = LogisticNeuron(n_starts=1, random_state=0).fit(X, data.y == data.positive)
     text = pages()["Trained to the end"]
-    assert f"{neuron.loss_curve_[-1]:.6f}" in text
+    assert list(pages())[12 - 1] == "Trained to the end"  # screen 10 refers to it
+    penalised = neuron.loss_curve_[-1]
+    assert re.search(rf"J \+ penalty .* {penalised:.6f}\n", text)
+    penalty = neuron.alpha_ / 2 * np.sum(neuron.coef_**2)
+    alone = float(re.search(r"J alone is\s+([\d.]+)\.", text).group(1))
+    assert alone == pytest.approx(penalised - penalty, abs=1e-6)
     right = neuron.score(X, data.y == data.positive)
     assert f"{right:.1%} of the samples" in " ".join(text.split())
 

@@ -322,9 +322,30 @@ def test_printing_and_warnings_stay_inside(capsys):
         return sigma(x * w + b)
 
     found = mark(h)
-    assert found.right
-    assert "exp overflows with a warning, but the value stays right" in found.verdict
+    assert (found.verdict, found.right) == ("Right.", True)
+    assert mark(sigma, "sigmoid").verdict == (
+        "Right. For z below about -709, exp(-z) overflows with a warning; the value stays right."
+    )
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_verdict_says_for_which_input_a_gradient_is_right():
+    def slopes(x, y, w, b):
+        s = chain_rule.sigmoid(w * x + b)
+        return 2 * (s - y) * s * (1 - s) * x
+
+    for answer, words in (
+        (lambda x, y, w, b: float(slopes(x, y, w, b)), "plain numbers (batches are optional)"),
+        (
+            lambda x, y, w, b: np.mean(slopes(x, y, w, b)),
+            "plain numbers and for a batch of numbers",
+        ),
+        (lambda x, y, w, b: sum(slopes(x, y, w, b)) / len(y), "a batch of numbers"),
+        (chain_rule.dJ_dw, "a batch of rows"),
+    ):
+        found = mark(answer, "dJ_dw")
+        assert found.right
+        assert found.verdict == f"Right, for {words}."
 
 
 def test_a_function_that_is_right_for_numbers_but_not_for_batches_is_wrong():

@@ -456,6 +456,10 @@ def _mark_function(function: Any, name: str) -> Mark:
         batch = run("a batch of numbers")  # may be silently wrong although right for a number
         if _fits(batch[0], _expected(name, batch[0].case)) and name != "dz_db":
             judged = batch if _wrong(name, batch) else [*judged, *batch]
+    if judged and parts and judged[0].case.form == "a batch of numbers":
+        single = run("plain numbers")
+        if not any(_is_wrong(name, outcome) for outcome in [*single, *judged]):
+            judged = [*single, *judged]
     if parts and unfit and unfit[0][0].problem and unfit[0][0].case.form == "a batch of rows":
         square = run("a square batch of rows")
         named = _explanations(task, slips, _near(square), RTOL)
@@ -524,12 +528,17 @@ def _verdict(
     if score == 1 and named:
         score = 0.75
     if score == 1:
-        form = near[0].case.form
-        if form == "columns":
-            form = "batches with y and w as columns"
-        sentences = [f"Right, for {form}." if name in PARTS else "Right."]
-        if any(outcome.overflow for outcome in far):
-            sentences.append("Far out exp overflows with a warning, but the value stays right.")
+        words = {
+            "columns": "batches with y and w as columns",
+            "plain numbers": "plain numbers (batches are optional)",
+        }
+        forms = list(dict.fromkeys(outcome.case.form for outcome in near))
+        told = [words.get(forms[0], forms[0])] if len(forms) == 1 else forms
+        sentences = [f"Right, for {' and for '.join(told)}." if name in PARTS else "Right."]
+        if name == "sigmoid" and any(outcome.overflow for outcome in far):
+            sentences.append(
+                "For z below about -709, exp(-z) overflows with a warning; the value stays right."
+            )
     if len(set(named) - ARITHMETIC) == 2 and not complaint:
         sentences.insert(0, "Two slips.")
     return Mark(name, " ".join(sentences), score, named, _table(name, outcomes))

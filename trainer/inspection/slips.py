@@ -102,7 +102,9 @@ GRADIENT_SLIPS = {
     ),
     "twice": Slip("sigma", "σ is applied twice: the output is σ(z), not σ(σ(z))."),
     "slope twice": Slip(
-        "slope sigma", "σ is applied twice in dσ/dz: it is σ(z)(1 - σ(z)), not taken at σ(z)."
+        "slope sigma",
+        "σ is applied twice in dσ/dz, which is σ(z)(1 - σ(z)): give a function that applies σ "
+        "itself z, not σ(z).",
     ),
     "x for b": Slip(
         "order", "The arguments of h are in the wrong order: z came out as w·b + x, not w·x + b."
@@ -450,9 +452,7 @@ TASKS: dict[str, Task] = {
             w="This is w: z = w·x + b has the derivative 1 with respect to b.",
         )
         | {
-            "0": Slip(
-                "all", "b is no constant here: z = w·x + b has the derivative 1 with respect to b."
-            )
+            "0": Slip("all", "dz/db is 1, not 0: if b rises by 1, z rises by 1."),
         },
         lambda case: case.X[:, 0] * case.w[0] + (case.b + 1e-30j),
     ),
