@@ -186,6 +186,32 @@ def test_soft_labels_of_several_classes_are_scored_before_class_weights():
         model.set_params(scoring="accuracy").fit(X, P)
 
 
+def test_class_weight_leaves_the_soft_labels_that_scores_compare_with():
+    rng = np.random.default_rng(0)
+    X, P = rng.normal(size=(200, 3)), rng.dirichlet([1, 1, 1], 200)
+    parameters = {"class_weight": {0: 5.0, 1: 1.0, 2: 1.0}, "tol": 1e-9}
+    model = LogisticNeuronCV(alphas=[1e-2], cv=KFold(4), **parameters).fit(X, P)
+    for f, (rows, held_out) in enumerate(KFold(4).split(X)):
+        neuron = LogisticNeuron(alpha=1e-2, **parameters).fit(X[rows], P[rows])
+        error = ((neuron.predict_proba(X[held_out]) - P[held_out]) ** 2).sum(axis=1).mean()
+        assert model.scores_[f, 0] == pytest.approx(-error, abs=1e-7)
+
+
+def test_verbose_prints_the_final_neurons_iterations(cancer, capsys):
+    model = LogisticNeuronCV(alphas=2, verbose=1).fit(*cancer)
+    assert capsys.readouterr().out.count("iteration") == model.n_iter_ > 0
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_fold_must_train_on_rows_with_weight(cancer, soft):
+    X, y = cancer
+    weight = np.where(np.arange(len(y)) < 100, 0.0, 1.0)
+    cv = [(np.arange(100), np.arange(100, 300))]
+    targets = np.column_stack([1 - y, y]) if soft else y
+    with pytest.raises(ValueError, match="each fold must train on rows with weight"):
+        LogisticNeuronCV(cv=cv).fit(X, targets, weight)
+
+
 def test_of_equal_scores_the_largest_penalty_wins(cancer):
     model = LogisticNeuronCV(alphas=[1e-3, 1.1e-3], scoring=lambda neuron, X, y: 1.0).fit(*cancer)
     assert model.alpha_ == 1.1e-3

@@ -168,6 +168,8 @@ def test_cross_validation_of_a_source(cancer, source):
         LogisticNeuronCV(cv=folds).fit(source)
     with pytest.raises(ValueError, match="scoring must be 'neg_brier_score'"):
         LogisticNeuronCV(alphas=2, scoring="accuracy").fit(source)
+    with pytest.raises(ValueError, match="cv must not exceed the 569 rows"):
+        LogisticNeuronCV(cv=1000).fit(source)
 
 
 def yielding(*blocks):

@@ -26,7 +26,7 @@ from trainer.core.loss import Loss, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
 from trainer.core.solve import solve
-from trainer.core.training import History, TrainingInterrupted, train
+from trainer.core.training import TrainingInterrupted, train
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
@@ -210,7 +210,7 @@ class LogisticNeuronCV(LogisticNeuron):
             if self.scoring == "neg_brier_score":
                 self.scores_ = -brier
             else:
-                self.scores_ = self._scores(bank, data, y, sample_weight)
+                self.scores_ = self._scores(bank, scored, y, sample_weight)
             mean = np.nanmean(self.scores_, axis=0)
             best = int(len(mean) - 1 - mean[::-1].argmax())  # of equals, the largest penalty
             self.alphas_, self.alpha_ = alphas, float(alphas[best])
@@ -219,9 +219,6 @@ class LogisticNeuronCV(LogisticNeuron):
                 "std_test_neg_log_loss": log_loss.std(axis=0),
             }
             self.coefs_paths_ = bank.theta.transpose(2, 1, 3, 0).copy()
-
-            def after_iteration(theta: Array, history: History) -> bool:
-                return notifier.iteration(lambda: unpack(theta, data.dtype))
 
             try:
                 result = solve(
@@ -232,7 +229,7 @@ class LogisticNeuronCV(LogisticNeuron):
                     seed=seed,
                     max_iter=self.max_iter,
                     tol=self.tol,
-                    callback=after_iteration,
+                    callback=self._after_iteration(notifier, data.dtype),
                 )
             except TrainingInterrupted:
                 raise KeyboardInterrupt from None
@@ -250,6 +247,10 @@ class LogisticNeuronCV(LogisticNeuron):
                     f"cv must be an integer or None where X is a source of rows, got {self.cv!r}"
                 )
             n_folds = 5 if self.cv is None else int(self.cv)
+            if n_folds > n_rows:
+                raise ValueError(
+                    f"cv must not exceed the {n_rows} rows of the source, got {n_folds}"
+                )
             numbers = np.random.default_rng(seed).permutation(n_rows) % n_folds
             dtype = np.int16 if n_folds < 2**15 else np.int64
             return _Folds(None, numbers.astype(dtype), n_folds, data.dtype)
@@ -263,6 +264,8 @@ class LogisticNeuronCV(LogisticNeuron):
         for i, (rows, held_out) in enumerate(splits):
             if weight is not None:
                 rows, held_out = rows[weight[rows] > 0], held_out[weight[held_out] > 0]
+            if not len(rows):
+                raise ValueError(f"each fold must train on rows with weight, got none in fold {i}")
             ends = targets[rows].min(axis=0, initial=1), targets[rows].max(axis=0, initial=0)
             if not soft and (ends[0] == ends[1]).any():
                 raise ValueError(
