@@ -18,6 +18,7 @@ import os
 import platform
 import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -65,11 +66,9 @@ def main(argv: list[str] | None = None) -> int:
             if not lost(output.failure):
                 raise
         except Exception as error:
-            where = error.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-            tell("internal error", f"{type(error).__name__}: {error} ({place}); please report it")
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename}:{place.lineno}"
+            tell("internal error", f"{type(error).__name__}: {error} ({where}); please report it")
             return 2
         if lost(output.failure):
             tell("error", f"standard output cannot be written: {output.failure}")
