@@ -288,7 +288,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 data, validation = self._split(data, seed)
             is_rule = optimizer is not None and optimizer.is_update_rule
             n_starts = 1 if is_rule else self.n_starts
-            n_runs = 1 if n_starts == 1 else 2
+            # "auto" solves up to two samples before a run, and a run may go on once
+            n_runs = (1 if n_starts == 1 else 2) * (2 if optimizer is not None else 4)
             notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
             history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
             try:

@@ -186,7 +186,7 @@ class LogisticNeuronCV(LogisticNeuron):
             if self.class_weight is not None:  # class weights count in training alone
                 scored = prepare(self, X, y, sample_weight, classes=data.classes, class_weight=None)
             folds = self._folds(data, y, seed)
-            notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
+            notifier = FitNotifier(self, 4 * self.max_iter, X, y, sample_weight)
 
             bank = _Bank(data, alphas, folds, self.fit_intercept)
             bank.train(self.n_starts, seed, self.max_iter, self.tol)
