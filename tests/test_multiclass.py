@@ -297,3 +297,14 @@ def test_many_classes_are_one_bank():
     convex = OneVsRestClassifier(LogisticRegression()).fit(X[~held_out], y[~held_out])
     accuracy = bank.score(X[held_out], y[held_out])
     assert accuracy > convex.score(X[held_out], y[held_out]) - 0.02
+
+
+@pytest.mark.parametrize("max_iter", [1, 3])
+def test_callbacks_see_the_samples_of_auto_too(max_iter):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100_000, 3))
+    y = (X[:, 0] + rng.standard_normal(len(X)) > 0).astype(int)
+    neuron = LogisticNeuron(max_iter=max_iter, tol=1e-15).set_callbacks(ProgressBar())
+    with pytest.warns(ConvergenceWarning):
+        neuron.fit(X, y)
+    assert neuron.n_iter_ > 2 * max_iter

@@ -279,3 +279,16 @@ def test_init_takes_numbers_or_a_neuron():
         again = LogisticNeuron(init=init, n_starts=1, tol=1e-7).fit(X, y)
         assert again.n_iter_ == 0
         np.testing.assert_allclose(again.coef_, fitted.coef_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_samples_leave_out_rows_without_weight(seed):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100_000, 3))
+    y = (X[:, 0] + rng.standard_normal(len(X)) > 0).astype(int)
+    weight = np.zeros(len(X))
+    weight[:20] = 1
+    model = LogisticNeuron(alpha=1e-2, random_state=seed).fit(X, y, weight)
+    alone = LogisticNeuron(alpha=1e-2).fit(X[:20], y[:20])
+    assert model.termination_.converged
+    np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-3)

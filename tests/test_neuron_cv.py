@@ -242,3 +242,25 @@ def test_clone_and_summary(cancer, fitted):
     table = fitted.summary(*cancer)
     assert len(table) == 31
     assert not hasattr(fitted, "partial_fit")
+
+
+def test_splits_may_be_lists_masks_and_repeat_rows_and_others_are_named(cancer):
+    X, y = cancer
+    rows, held_out = np.arange(400), np.arange(400, 569)
+    mask = np.isin(np.arange(569), rows)
+    models = [
+        LogisticNeuronCV(alphas=[1e-2], cv=[split]).fit(X, y)
+        for split in ((rows, held_out), (rows.tolist(), held_out.tolist()), (mask, ~mask))
+    ]
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.scores_, models[0].scores_)
+    weight = np.where(np.arange(569) < 200, 2.0, 1.0)
+    weighted = LogisticNeuronCV(alphas=[1e-2], cv=[(rows, held_out)], tol=1e-9).fit(X, y, weight)
+    twice = np.concatenate([rows, np.arange(200)])
+    repeated = LogisticNeuronCV(alphas=[1e-2], cv=[(twice, held_out)], tol=1e-9).fit(X, y)
+    np.testing.assert_allclose(repeated.scores_, weighted.scores_, rtol=1e-6)
+    for wrong in ([-1, 3], [3, 569], [True, False], [0.5, 1.5]):
+        with pytest.raises(ValueError, match="cv must split the rows by positions"):
+            LogisticNeuronCV(cv=[(rows, wrong)]).fit(X, y)
+    with pytest.raises(ValueError, match="must train on rows with weight"):
+        LogisticNeuronCV(cv=[([], held_out)]).fit(X, y)

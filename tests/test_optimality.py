@@ -290,3 +290,12 @@ def test_update_rules_are_certified_too(cancer):
     for name in OPTIMIZERS:
         neuron = LogisticNeuron(optimizer=name, alpha=0.1, max_iter=3000).fit(*cancer)
         assert neuron.termination_.smallest_curvature > 0
+
+
+def test_separable_rows_in_single_precision_are_named():
+    X = np.random.default_rng(0).normal(size=(3000, 3)).astype("f4")
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    source = type("Source", (), {"blocks": lambda self: iter([(X, y)])})()  # never promoted
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        neuron = LogisticNeuron(alpha=0, max_iter=300).fit(source)
+    assert neuron.termination_.reason == "separable"

@@ -1,6 +1,7 @@
 """Threads, the limit of BLAS threads, and scratch memory."""
 
 import os
+import signal
 import subprocess
 import sys
 from threading import Barrier, Thread
@@ -156,3 +157,14 @@ def test_fits_in_two_threads_are_the_fits_one_by_one():
         thread.join()
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(b.coef_, a.coef_, rtol=1e-10, atol=1e-13)
+
+
+def test_a_child_process_forked_in_a_session_starts_its_own_threads():
+    with parallel.session():
+        parallel.run([int, int])
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a pool without threads would wait for ever
+            ok = parallel.run([int, float]) == [0, 0.0] and parallel.session_threads() >= 1
+            os._exit(0 if ok else 1)
+        assert os.waitpid(child, 0)[1] == 0

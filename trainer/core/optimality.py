@@ -211,7 +211,8 @@ def allowed_share(objective: Objective, tol: float) -> float:
 def _limit_of_falling_ray(objective: Objective, theta: Array) -> float | None:
     """Limit of J(tθ) as t → ∞ if J decreases monotonically from t = 1/2 on; else None."""
     norm = float(np.abs(theta).max())
-    factors = np.append(2.0 ** np.arange(-1, 12), 1e100 / norm)
+    far = min(1e100, float(np.sqrt(np.finfo(objective.rows.dtype).max)))  # no z may overflow
+    factors = np.append(2.0 ** np.arange(-1, 12), far / norm)
     neurons = np.zeros(len(factors), dtype=int)
     J = objective.select(neurons).value(theta * factors)
     noise = objective.rounding * J[0]

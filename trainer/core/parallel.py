@@ -63,7 +63,6 @@ class BlasLimit:
 
 
 BLAS_LIMIT = BlasLimit()
-os.register_at_fork(after_in_child=BLAS_LIMIT.after_fork)
 
 
 @cache
@@ -110,6 +109,16 @@ _n_pools = 0
 _pools_lock = Lock()
 
 
+def _after_fork() -> None:
+    """Forget threads and sessions of the parent process: they do not exist in the child."""
+    global _this, _n_pools, _pools_lock
+    _this, _n_pools, _pools_lock = _ThisThread(), 0, Lock()
+    BLAS_LIMIT.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class session:  # noqa: N801 - a context manager, named like a function
     """Keep threads and scratch memory until the outermost ``with session():`` block ends.
 
@@ -120,7 +129,7 @@ class session:  # noqa: N801 - a context manager, named like a function
         _this.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        _this.depth -= 1
+        _this.depth = max(0, _this.depth - 1)  # a forked child may leave its parent's block
         if _this.depth == 0:
             _close()
 
@@ -129,14 +138,16 @@ def _close() -> None:
     global _n_pools
     _this.n_threads = 0
     _this.scratch.clear()
-    if _this.pool is not None:
-        _this.pool.shutdown()
-        _this.pool = None
-        with _pools_lock:
-            _n_pools -= 1
-    if _this.holds_blas:
-        _this.holds_blas = False
-        BLAS_LIMIT.release()
+    pool, _this.pool = _this.pool, None
+    try:
+        if pool is not None:
+            with _pools_lock:
+                _n_pools -= 1
+            pool.shutdown()
+    finally:  # Ctrl-C may interrupt the wait for the threads
+        if _this.holds_blas:
+            _this.holds_blas = False
+            BLAS_LIMIT.release()
 
 
 def hold_blas() -> None:

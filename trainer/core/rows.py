@@ -249,7 +249,11 @@ class ArrayRows:
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """See `Rows.sample`."""
         parallel.hold_blas()  # for the passes over all rows later in the same session
-        drawn = rng.choice(self.n_rows, size, replace=False, shuffle=False)
+        candidates: Any = self.n_rows
+        if self.weight is not None and not (counts := self.weight.any(axis=1)).all():
+            candidates = np.flatnonzero(counts)  # else a sample may have no weight at all
+            size = min(size, len(candidates))
+        drawn = rng.choice(candidates, size, replace=False, shuffle=False)
         drawn.sort()
         return ArrayRows(*promoted(*self._take(drawn)), self.y_of, self.weight_of)
 

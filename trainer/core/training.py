@@ -5,7 +5,7 @@ and a `History` with one record per iteration.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -343,9 +343,14 @@ class _Run:
         done = np.zeros(len(working), dtype=bool)
         for reason, applies in reasons.items():
             for k in working[applies & ~done]:
+                self._terminate(k, reason)
                 if self.patience is not None:
                     self._restore_best(k)
-                self._terminate(k, reason)
+                    self.terminations[k] = replace(
+                        self.terminations[k],
+                        cost=float(self.J[k]),
+                        gradient_max=float(self.gradient_max[k]),
+                    )
             done = done | applies
         if self.patience is None and state.hessian is not None:
             for i in np.flatnonzero(done):

@@ -331,7 +331,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 validation = held_out.objective(0.0, self.fit_intercept)
             is_rule = optimizer is not None and optimizer.is_update_rule
             n_starts = 1 if is_rule else self.n_starts
-            n_runs = 1 if n_starts == 1 else 2
+            # "auto" solves up to two samples before a run, and a run may go on once
+            n_runs = (1 if n_starts == 1 else 2) * (2 if optimizer is not None else 4)
             notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
             history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
             try:
@@ -429,7 +430,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         costs = [record.cost.mean() for record in records]
         gradients = [record.gradient_max.max() for record in records]
         if is_new:  # what a fit says of its end no longer holds
-            for name in ("termination_", "terminations_", "validation_curve_"):
+            for name in ("termination_", "terminations_", "validation_curve_", "optimizer_"):
                 self.__dict__.pop(name, None)
         else:
             costs = [*self._history["cost"], costs[-1]]

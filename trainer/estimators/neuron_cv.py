@@ -202,7 +202,7 @@ class LogisticNeuronCV(LogisticNeuron):
             if self.class_weight is not None:  # class weights count in training alone
                 scored = prepare(self, X, y, sample_weight, classes=data.classes, class_weight=None)
             folds = self._folds(data, y, seed)
-            notifier = FitNotifier(self, self.max_iter, X, y, sample_weight)
+            notifier = FitNotifier(self, 4 * self.max_iter, X, y, sample_weight)
 
             bank = _Bank(data, alphas, folds, self.fit_intercept)
             bank.train(self.n_starts, seed, self.max_iter, self.tol)
@@ -382,7 +382,16 @@ class _FactorsByNumber(NamedTuple):
 def _positions(rows: Any, n_rows: int) -> Array:
     """Positions of rows that are given as positions, a list or a mask."""
     rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool and len(rows) == n_rows else rows
+    if rows.dtype == bool and rows.shape == (n_rows,):
+        return np.flatnonzero(rows)
+    if not rows.size:
+        return np.empty(0, dtype=int)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n_rows:
+        raise ValueError(
+            f"cv must split the rows by positions from 0 to {n_rows - 1}, or by masks of length "
+            f"{n_rows}, got {rows!r}"
+        )
+    return rows
 
 
 def _neuron_for(data: Data) -> LogisticNeuron:
