@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -728,6 +729,40 @@ def test_errors_name_the_file_and_not_its_draft(neuron, tmp_path):
         save_model(neuron, tmp_path)
     with pytest.raises(ValueError, match="must be a file, got a folder or a device"):
         save_model(neuron, "/dev/null")
+
+
+def test_the_draft_of_a_killed_process_is_removed_by_the_next_save(neuron, tmp_path):
+    save_model(neuron, tmp_path / "model.skops")
+    before = (tmp_path / "model.skops").read_bytes()
+    child = os.fork()
+    if child == 0:
+        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+        save_model(neuron, tmp_path / "model.skops")
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (draft,) = tmp_path.glob(".trainer-*.draft")
+    assert (tmp_path / "model.skops").read_bytes() == before
+    foreign = tmp_path / ".trainer-notes.txt"
+    foreign.touch()
+    save_model(neuron, tmp_path / "other.skops")
+    assert not draft.exists()
+    assert foreign.exists()
+
+
+def test_the_draft_of_a_living_process_is_left_alone(neuron, tmp_path, monkeypatch):
+    fsync, seen = os.fsync, []
+
+    def save_another(file):
+        monkeypatch.setattr("os.fsync", fsync)
+        seen.append(list(tmp_path.glob(".trainer-*.draft")))
+        save_model(neuron, tmp_path / "second.skops")
+        seen.append(list(tmp_path.glob(".trainer-*.draft")))
+        fsync(file)
+
+    monkeypatch.setattr("os.fsync", save_another)
+    save_model(neuron, tmp_path / "first.skops")
+    assert len(seen[0]) == 1
+    assert seen[1] == seen[0]
+    assert sorted(os.listdir(tmp_path)) == ["first.skops", "second.skops"]
 
 
 def test_permissions_are_kept(neuron, tmp_path):

@@ -22,7 +22,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from trainer.core.loss import Loss, SignedSquaredError, sigmoid
+from trainer.core.loss import Loss, RecordedSquaredError, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
 from trainer.core.solve import solve
@@ -30,7 +30,7 @@ from trainer.core.training import TrainingInterrupted, train
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
-from trainer.estimators.noise import RecordedSquaredError, transitions
+from trainer.estimators.noise import transitions
 from trainer.estimators.parameters import unpack
 from trainer.estimators.targets import is_soft
 from trainer.optimizers import LBFGS, Optimizer

@@ -41,8 +41,15 @@ class PredictionMixin(ClassifierMixin):
             n_columns = None if len(self.intercept_) == 1 else len(self.intercept_)
             return self._lazily("decision_function", X, n_columns, self.coef_.dtype)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        with np.errstate(over="ignore", under="ignore"):  # an infinite z has its probability
+        with np.errstate(all="ignore"):  # an infinite z has its probability
             z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+            undefined = np.isnan(z).any(axis=1)
+            if undefined.any():  # sums of products beyond the floats, of both signs
+                x = X[undefined]
+                x = x.toarray() if hasattr(x, "toarray") else x
+                scales = [np.abs(part).max() for part in (x, self.coef_)]
+                z[undefined] = (x / scales[0]) @ (self.coef_ / scales[1]).T
+                z[undefined] = z[undefined] * scales[0] * scales[1] + self.intercept_
         return z[:, 0] if z.shape[1] == 1 else z
 
     def predict(self, X: Any) -> Array:
@@ -80,15 +87,17 @@ class PredictionMixin(ClassifierMixin):
         if is_dask(X):
             return self._lazily("predict_proba", X, len(self.classes_), self.coef_.dtype)
         z = self.decision_function(X)
-        if z.ndim == 1:
-            return np.column_stack([sigmoid(-z), sigmoid(z)])
-        sigma = sigmoid(z)
-        sums = sigma.sum(axis=1, keepdims=True)
-        hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
-        if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
-            sigma[hidden] = softmax(z[hidden], axis=1)
-            sums[hidden] = 1
-        return sigma / sums
+        with np.errstate(all="ignore"):  # tails that are too small to be held are 0
+            if z.ndim == 1:
+                return np.column_stack([sigmoid(-z), sigmoid(z)])
+            sigma = sigmoid(z)
+            sums = sigma.sum(axis=1, keepdims=True)
+            hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
+            if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
+                finite = np.maximum(z[hidden], np.finfo(z.dtype).min)
+                sigma[hidden] = softmax(finite, axis=1)
+                sums[hidden] = 1
+            return sigma / sums
 
     def _lazily(self, method: str, X: Any, n_columns: int | None, dtype: Any) -> Any:
         """A method for a Dask collection, whose blocks are computed when they are asked for."""
@@ -144,6 +153,11 @@ class PredictionMixin(ClassifierMixin):
     def history_(self) -> Any:
         """One row an iteration, as a DataFrame."""
         check_is_fitted(self)
+        if not hasattr(self, "_history"):
+            raise AttributeError(
+                "history_ must have been recorded, got a neuron from JSON, which keeps "
+                "loss_curve_ alone; save as .skops to keep it"
+            )
         import pandas as pd
 
         return pd.DataFrame(self._history)

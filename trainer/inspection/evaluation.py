@@ -16,6 +16,8 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight
 
+from trainer.estimators.data import WEIGHT_SUMS
+
 Array = npt.NDArray[Any]
 
 
@@ -380,7 +382,17 @@ def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, A
             f"y_prob must hold probabilities between 0 and 1, got {outside[0]}; give a column of "
             "predict_proba, not decision_function"
         )
+    if not len(p):
+        raise ValueError("y_prob must hold at least one forecast, got none")
     weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
+    with np.errstate(over="ignore"):
+        total = float(weight.sum())
+    low, high = WEIGHT_SUMS[np.float64]
+    if not low <= total <= high:
+        raise ValueError(
+            f"sample_weight must have a sum from {low:g} to {high:g}, got {total:g}; divide the "
+            "weights by their mean"
+        )
     counted = weight > 0
     return p[counted], weight[counted], counted
 
