@@ -178,11 +178,11 @@ def prepare(
     else:
         X, y = validate_data(neuron, X, reset=False, **KINDS), column_or_1d(y)
         check_consistent_length(X, y)
+    X = canonical(X)
     check_values(X, neuron, np.float64 if is_promoted(X) else X.dtype.type)
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    X = canonical(X)
     encode = from_probabilities if is_soft(y) else from_labels
     targets = encode(y, weight, class_weight, X.dtype, classes)
     data = in_arrays(X, targets, weight, X.dtype)
@@ -228,10 +228,12 @@ def _check_weight_sum(rows: Rows) -> None:
 
 
 def canonical(X: Any) -> Any:
-    """X, or a copy of a sparse X whose indices are not sorted or that has duplicates.
+    """X, or a copy in the machine's byte order, with sorted indices and without duplicates.
 
-    SciPy's products would sort them in place, and X is the caller's.
+    SciPy's products would sort the indices in place, and X is the caller's.
     """
+    if not X.dtype.isnative:
+        X = X.astype(X.dtype.newbyteorder("="))
     if isinstance(X, np.ndarray) or X.has_canonical_format:
         return X
     X = X.copy()

@@ -23,6 +23,7 @@ FARTHEST = 0.25
 """Standard errors that θ may lie off the minimum of J: 95 % intervals there hold 94.3 %."""
 
 
+@np.errstate(all="ignore")
 def coefficient_table(
     neuron: Any, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95
 ) -> pd.DataFrame:

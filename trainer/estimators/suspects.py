@@ -20,6 +20,7 @@ from trainer.estimators.targets import is_soft
 Array = npt.NDArray[Any]
 
 
+@np.errstate(all="ignore")
 def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) -> pd.DataFrame:
     """Rank rows by how unlikely their label is to a model that was trained without them.
 

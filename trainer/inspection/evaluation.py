@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from trainer.estimators.data import WEIGHT_SUMS
 
 Array = npt.NDArray[Any]
 
+
+MAX_BINS = 10**6
+"""Maximum number of bins, which are kept in memory whether they hold a forecast or not."""
 
 BAND_POINTS = 500
 """Maximum number of points of a consistency band: more would not be visible, but use memory."""
@@ -113,6 +117,7 @@ class BrierDecomposition:
     n_rows: Array
 
 
+@np.errstate(all="ignore")
 def reliability_curve(
     y_true: npt.ArrayLike,
     y_prob: npt.ArrayLike,
@@ -185,6 +190,7 @@ def reliability_curve(
     )
 
 
+@np.errstate(all="ignore")
 def consistency_band(
     y_prob: npt.ArrayLike,
     *,
@@ -266,6 +272,7 @@ def consistency_band(
     return ConsistencyBand(prob_pred[at], lower, upper, level)
 
 
+@np.errstate(all="ignore")
 def brier_decomposition(
     y_true: npt.ArrayLike,
     y_prob: npt.ArrayLike,
@@ -330,9 +337,10 @@ def brier_decomposition(
     """
     p, weight, counted = _checked_forecasts(y_prob, sample_weight)
     y = _binary_labels(y_true, counted, pos_label)
-    n_bins = n_bins or (5 if len(p) < 1000 else 10)
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be 1 or more, got {n_bins!r}")
+    if n_bins is None:
+        n_bins = 5 if len(p) < 1000 else 10
+    if not isinstance(n_bins, Integral) or not 1 <= n_bins <= MAX_BINS:
+        raise ValueError(f"n_bins must be an integer from 1 to {MAX_BINS}, got {n_bins!r}")
     fractions = np.linspace(0, 1, n_bins + 1)
     if strategy == "uniform":
         edges = fractions
@@ -385,8 +393,7 @@ def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, A
     if not len(p):
         raise ValueError("y_prob must hold at least one forecast, got none")
     weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
-    with np.errstate(over="ignore"):
-        total = float(weight.sum())
+    total = float(weight.sum())
     low, high = WEIGHT_SUMS[np.float64]
     if not low <= total <= high:
         raise ValueError(

@@ -23,6 +23,7 @@ MAX_THIRD_DERIVATIVE = 0.20202301
 """Largest |d³l/dz³| for y from 0 to 1, at z = ±0.55919; it bounds the truncation."""
 
 
+@np.errstate(all="ignore")
 def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
     """Compare the lesson's dJ_dw and dJ_db with central finite differences of its J.
 
@@ -96,8 +97,7 @@ def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
 
 def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array, float]:
     """One neuron's X (n, d), y (n,), w (d,) and b in float64, or an error if they do not fit."""
-    x = np.asarray(X, dtype=np.float64)
-    w = np.asarray(w, dtype=np.float64)
+    x, w, b = _reals("X", X), _reals("w", w), _reals("b", b)
     y = _targets(y)
     if w.ndim > 1 or np.ndim(b) or (w.ndim and x.shape[-1:] != w.shape) or (x.ndim > 1 + w.ndim):
         raise ValueError(
@@ -145,6 +145,20 @@ def _error_bound(x1: Array, y: Array, theta: Array, half_steps: Array) -> Array:
     dg = np.mean((d_slope + (n + 2) * EPS * slope)[:, np.newaxis] * inputs, axis=0)
     truncation = MAX_THIRD_DERIVATIVE / 6 * np.mean((half_steps * inputs) ** 2 * inputs, axis=0)
     return truncation + dJ / half_steps + dg
+
+
+def _reals(name: str, values: Any) -> Array:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        shown = " ".join(repr(values).split())
+        raise ValueError(
+            f"{name} must hold real numbers, in rows of equal length, got "
+            f"{shown if len(shown) <= 80 else f'{shown[:80]}...'}; convert it"
+        ) from None
 
 
 def _targets(y: Any) -> Array:

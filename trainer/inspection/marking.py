@@ -377,7 +377,7 @@ def _apart(outcome: Outcome, values: dict[str, tuple[Array, Array]], rtol: float
         allowed = rtol * scale + ATOL * np.maximum(1.0, inputs)
         if got.size == value.size:
             got = got.reshape(value.shape)
-        elif got.size != 1 and value.size != 1:
+        elif not got.size or (got.size != 1 and value.size != 1):
             return np.inf
         ratio = np.abs(got - value) / allowed
         worst = max(worst, float(np.where(np.isnan(ratio), np.inf, ratio).max()))

@@ -1,6 +1,7 @@
 """The cost over a grid of two parameters."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ class CostSurface(NamedTuple):
     gradient: Array
 
 
+@np.errstate(all="ignore")
 def cost_surface(
     neuron: LogisticNeuron,
     X: Any,
@@ -96,7 +98,7 @@ def cost_surface(
     """
     chosen = parameter_places(neuron, parameters)
     theta, names = fitted_parameters(neuron), parameter_names(neuron)
-    if grid < 2:
+    if not isinstance(grid, Integral) or grid < 2:
         raise ValueError(f"grid must be 2 or more values of each parameter, got {grid!r}")
     if ranges is None:
         ranges = [around(0.0, value) for value in theta[chosen]]
@@ -121,6 +123,11 @@ def cost_surface(
     parts = in_banks(cost, np.stack(np.meshgrid(first, second)).reshape(2, -1))
     J, *dJ = (part.reshape(grid, grid) for part in parts)
     i, j = chosen
+    if not (np.isfinite(J).all() and np.isfinite(dJ).all()):
+        raise ValueError(
+            f"ranges must be those of parameters for which J is a finite number, got {ranges!r}; "
+            "choose smaller ones"
+        )
     return CostSurface((names[i], names[j]), (theta[i], theta[j]), first, second, J, np.stack(dJ))
 
 
