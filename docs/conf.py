@@ -1,0 +1,50 @@
+"""Sphinx configuration of the documentation: ``sphinx-build -W -b html docs build/html``."""
+
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+import trainer
+
+project = "logistic-neuron trainer"
+version = release = trainer.__version__
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["playground", "gallery"]
+templates_path = ["_templates"]
+html_theme = "furo"
+html_title = project
+html_extra_path = ["playground.html"]
+html_show_sphinx = False
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests run the notebook; its outputs are stored in it
+nb_mime_priority_overrides = [("html", "text/plain", None)]
+copybutton_exclude = ".linenos, .gp, .go"
+
+autosummary_generate = True
+autodoc_default_options = {"member-order": "bysource"}
+autodoc_typehints = "none"  # numpydoc's sections give the types
+numpydoc_show_class_members = False
+
+
+# Formulas are MathML, which every browser draws by itself: the pages make no request.
+def write_math(translator: Any, node: nodes.math | nodes.math_block) -> None:
+    """Write a formula as MathML."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> None:
+    """Register the writer of formulas."""
+    app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
