@@ -38,13 +38,19 @@ numpydoc_show_class_members = False
 
 
 # Formulas are MathML, which every browser draws by itself: the pages make no request.
-def write_math(translator: Any, node: nodes.math | nodes.math_block) -> None:
-    """Write a formula as MathML."""
-    display = "block" if isinstance(node, nodes.math_block) else "inline"
-    translator.body.append(convert(node.astext(), display=display))
+def write_inline(translator: Any, node: nodes.math) -> None:
+    """Write a formula within a line."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_block(translator: Any, node: nodes.math_block) -> None:
+    """Write a displayed formula, which scrolls where the page is too narrow."""
+    formula = convert(node.astext(), display="block")
+    translator.body.append(f'<div style="overflow-x: auto; margin: 1.2em 0">{formula}</div>')
     raise nodes.SkipNode
 
 
 def setup(app: Any) -> None:
-    """Register the writer of formulas."""
-    app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
+    """Register the writers of formulas."""
+    app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))
