@@ -23,6 +23,7 @@ from trainer.estimators.targets import (
     checked_class_weight,
     from_labels,
     from_probabilities,
+    in_words,
     is_soft,
 )
 from trainer.sources.cluster import DaskSource, is_dask
@@ -132,6 +133,7 @@ def is_source(X: Any) -> bool:
     return callable(getattr(X, "blocks", None)) or hasattr(X, "encoded")
 
 
+@in_words()
 def prepare(
     neuron: Any,
     X: Any,

@@ -27,7 +27,7 @@ from trainer.estimators.holdout import held_out
 from trainer.estimators.noise import MAX_STD_ERR, checked_rates, learn_rates
 from trainer.estimators.parameters import initial_theta, pack, unpack
 from trainer.estimators.prediction import PredictionMixin
-from trainer.estimators.targets import checked_classes
+from trainer.estimators.targets import checked_classes, in_words
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.optimizers.base import RuleState
 
@@ -400,7 +400,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 self.__dict__.pop("classes_", None)
             if classes is not None:
                 classes = checked_classes(classes)
-            _check_partial_fit_first_call(self, classes)
+            with in_words():
+                _check_partial_fit_first_call(self, classes)
             if isinstance(self.noise_rates, str):
                 raise ValueError(
                     "noise_rates must be numbers for partial_fit, which never sees all rows, got "

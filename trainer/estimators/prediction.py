@@ -10,6 +10,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trainer.core.loss import sigmoid
+from trainer.estimators.targets import in_words
 from trainer.sources.cluster import is_dask, lazily
 
 Array = npt.NDArray[Any]
@@ -40,7 +41,9 @@ class PredictionMixin(ClassifierMixin):
         if is_dask(X):
             n_columns = None if len(self.intercept_) == 1 else len(self.intercept_)
             return self._lazily("decision_function", X, n_columns, self.coef_.dtype)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        kinds = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        with in_words():
+            X = validate_data(self, X, reset=False, **kinds)
         with np.errstate(all="ignore"):  # an infinite z has its probability
             z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
             undefined = np.isnan(z).any(axis=1)

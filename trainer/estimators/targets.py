@@ -4,7 +4,9 @@ Two classes are one neuron, y = 1 for the second; more are one neuron a class, t
 class against the rest.
 """
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +45,23 @@ def is_soft(y: Any) -> bool:
     return len(y.shape) == 2 and y.shape[1] > 1
 
 
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Give errors of NumPy's about the caller's arrays a rule and a remedy; others have them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if (last.line or "").startswith("raise"):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            "X must be a table of numbers, y hold a label of one type for each row, and weights "
+            f"be numbers, got what NumPy cannot read: {error}; convert them"
+        ) from error
+
+
+@in_words()
 def checked_classes(classes: Any) -> Array:
     """Labels that a caller names, or an error where one of them is missing."""
     classes = column_or_1d(classes)

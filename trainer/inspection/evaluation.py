@@ -18,6 +18,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import _check_sample_weight
 
 from trainer.estimators.data import WEIGHT_SUMS
+from trainer.estimators.targets import in_words
 
 Array = npt.NDArray[Any]
 
@@ -380,6 +381,7 @@ def _bin_numbers(p: Array, edges: Array) -> tuple[Array, Array]:
     return filled, bins
 
 
+@in_words()
 def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, Array]:
     """Forecasts and weights of the rows with nonzero weight, and a mask of these rows."""
     p = column_or_1d(y_prob).astype(np.float64)
@@ -404,6 +406,7 @@ def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, A
     return p[counted], weight[counted], counted
 
 
+@in_words()
 def _binary_labels(y_true: Any, counted: Array, pos_label: Any) -> Array:
     """Labels of the rows counted: 1.0 for `pos_label`, 0.0 for all others."""
     labels = column_or_1d(y_true)

@@ -363,6 +363,7 @@ def _fits(outcome: Outcome, expected: dict[str, Array]) -> bool:
 # ------------------------------------------------------------------------------- comparing
 
 
+@np.errstate(all="ignore")
 def _apart(outcome: Outcome, values: dict[str, tuple[Array, Array]], rtol: float) -> float:
     """Largest difference from these values, in units of what is allowed; inf for another shape."""
     case = outcome.case
