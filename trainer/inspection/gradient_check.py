@@ -165,8 +165,9 @@ def _targets(y: Any) -> Array:
     y = np.asarray(y)
     if y.dtype.kind not in "biuf" or not np.all((y >= 0) & (y <= 1)):
         strange = y[~((y >= 0) & (y <= 1))] if y.dtype.kind in "biuf" else y.ravel()
+        shown = repr(strange.flat[0]) if strange.size else "none"
         raise ValueError(
-            f"y must hold targets between 0 and 1, got {strange.flat[0]!r}; encode labels first, "
+            f"y must hold targets between 0 and 1, got {shown}; encode labels first, "
             "for instance (y == neuron.classes_[1]).astype(float)"
         )
     return y.astype(np.float64)

@@ -647,6 +647,7 @@ def _short(value: Array) -> str:
     )
 
 
+@np.errstate(all="ignore")
 def _constant_factor(name: str, outcomes: list[Outcome]) -> float | None:
     """The ratio of the values to the correct ones, if it is the same at all points."""
     ratios: list[float] = []

@@ -1,6 +1,6 @@
 """The cost over a grid of two parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -142,7 +142,8 @@ def parameter_places(neuron: LogisticNeuron, parameters: Sequence[int | str]) ->
     check_neuron("cost_surface", neuron)
     check_is_fitted(neuron)
     check_classes(neuron)
-    places = [_place(parameter, parameter_names(neuron)) for parameter in parameters]
+    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    places = [_place(parameter, parameter_names(neuron)) for parameter in given]
     if len(places) != 2 or places[0] == places[1]:
         raise ValueError(
             f"parameters must be two different ones, got {parameters!r}; give two numbers or names"
