@@ -175,7 +175,7 @@ def test_what_is_printed_moves_no_cursor(capsys):
     console.tell("warning", "a\r\nb\x9b")
     out, err = capsys.readouterr()
     assert out == "\\x1b[31mred\\x07 é\n  \\u202eb\n"
-    assert err == "train.py: warning: a b\\x9b\n"
+    assert err == "logistic-neuron: warning: a b\\x9b\n"
 
 
 def test_an_error_of_the_program_is_one_line_too(place, monkeypatch, capsys):
@@ -193,7 +193,7 @@ def test_too_little_memory_is_told_of(place, monkeypatch, capsys):
 
     monkeypatch.setattr(script, "split", fail)
     assert script.main(["iris"]) == 2
-    assert capsys.readouterr().err.startswith("train.py: error: not enough memory; train on a part")
+    assert capsys.readouterr().err.startswith("train.py: error: not enough memory; take a part")
 
 
 # A terminal of 80 columns

@@ -46,8 +46,14 @@ def run_program(
         The exit status: 2 after an error, 128 and its number after a signal.
     """
     global _program
-    _program = program
-    arguments = sys.argv[1:] if arguments is None else arguments
+    before, _program = _program, program
+    try:
+        return _run(work, sys.argv[1:] if arguments is None else arguments)
+    finally:
+        _program = before
+
+
+def _run(work: "Callable[[list[str], Signals], int]", arguments: list[str]) -> int:
     with safe_streams() as output, Signals() as signals, warnings_in_one_line():
         try:
             status = work(arguments, signals)

@@ -1,8 +1,8 @@
 """The lesson as a guided run: one neuron, its loss, the chain rule, training.
 
 logistic-neuron explain                      the lesson, a screen a step
-logistic-neuron explain --w -10 --all        another start, all screens at once
-logistic-neuron explain --data iris --row 7  a row of another set
+logistic-neuron explain --w -10 --all        another start, without pauses
+logistic-neuron explain --data iris --row 7  another data set
 """
 
 import sys
