@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import textwrap
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -68,6 +67,8 @@ def _run(work: "Callable[[list[str], Signals], int]", arguments: list[str]) -> i
         except SystemExit:  # of --help
             status = 0
         except Exception as error:
+            import traceback
+
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename}:{place.lineno}"
             tell("internal error", f"{type(error).__name__}: {error} ({where}); please report it")

@@ -10,17 +10,11 @@ all are right, 1 if not, 2 if the file cannot be marked.
 """
 
 import argparse
-import ast
 import contextlib
-import importlib.util
-import inspect
 import io
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,6 +63,8 @@ def make_parser() -> Parser:
 
 def mark_all(path: Path, limit: float) -> int:
     """Mark all functions and print a line each; the exit status."""
+    from concurrent.futures import ThreadPoolExecutor
+
     defined = names_in(path)
     asked = [*FUNCTIONS, *(name for name in OPTIONAL if name in defined)]
     if not defined & set(asked):
@@ -94,6 +90,8 @@ def mark_all(path: Path, limit: float) -> int:
 
 def names_in(path: Path) -> set[str]:
     """Names that the file's top level defines."""
+    import ast
+
     if path.suffix not in ("", ".py"):
         raise ValueError(f"{path} must be a Python file, .py")
     try:
@@ -115,6 +113,9 @@ def names_in(path: Path) -> set[str]:
 
 def in_process(path: Path, name: str, limit: float) -> dict[str, Any]:
     """The mark of one function, from a process that is given `limit` seconds once it is ready."""
+    import json
+    import subprocess
+
     command = [sys.executable, "-P", "-m", "trainer.commands.mark", str(path), "--only", name]
     nothing = subprocess.DEVNULL
     with subprocess.Popen(  # unbuffered: readline must not take what communicate is to read
@@ -138,6 +139,8 @@ def in_process(path: Path, name: str, limit: float) -> dict[str, Any]:
 
 def mark_one(path: Path, name: str) -> NoReturn:
     """Mark one function in this process; write the result as JSON where standard output was."""
+    import json
+
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the file prints is not read
     _ = trainer.mark  # imported now, before the time begins
@@ -172,6 +175,8 @@ def result(path: Path, name: str) -> dict[str, Any]:
 
 def load(path: Path) -> Any:
     """The file as a module."""
+    import importlib.util
+
     spec = importlib.util.spec_from_file_location("student", path.resolve())
     assert spec is not None
     assert spec.loader is not None
@@ -183,6 +188,8 @@ def load(path: Path) -> Any:
 
 def replace_others(module: Any, name: str) -> dict[str, Any]:
     """Put the lesson's functions in the place of the file's others; those that were there."""
+    import inspect
+
     from trainer import chain_rule as lesson
 
     replaced = {}
@@ -210,6 +217,8 @@ def needed_of(
 
 def in_the_form_of(own: Any, right: Callable[..., Any]) -> Callable[..., Any]:
     """The lesson's function, to be called with the arguments of the file's."""
+    import inspect
+
     from trainer import chain_rule as lesson
 
     signature = inspect.signature(own)

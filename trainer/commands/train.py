@@ -6,14 +6,10 @@ logistic-neuron train table.csv --target column  a table of your own
 """
 
 import argparse
-import hashlib
-import json
 import os
-import platform
 import sys
 import warnings
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +325,10 @@ def write_metrics(
 
     The same for the same seed, but for the seconds, which the model's file holds too.
     """
+    import hashlib
+    import json
+    import platform
+    from dataclasses import asdict
     from importlib.metadata import version
 
     termination = {
