@@ -57,7 +57,7 @@ def loss_curves() -> Any:
 
 
 def penalty_curve() -> Any:
-    """The score on held-out rows against the penalty, for each fold and their mean."""
+    """The score on the validation set against the penalty, for each fold and their mean."""
     X, y = rows("breast_cancer")
     search = trainer.LogisticNeuronCV(random_state=0).fit(X, y)
     title = "breast_cancer: cross-validated penalty"

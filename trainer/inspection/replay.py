@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,9 @@ from trainer.inspection.surface import parameter_places
 from trainer.inspection.tracing import N_FIGURES, trace
 
 Array = npt.NDArray[Any]
+
+WEB = files("trainer") / "web"
+"""The sources of the page."""
 
 MAX_STEPS_NUMBERS = 2**16
 """Maximum number of parameters over all stored iterations, and of derivatives: 0.7 MB each."""
@@ -243,9 +247,9 @@ class Replay:
         """
         path = _writable(path)
         page = self_contained_page(
-            "replay.html",
-            ["style.css", "replay.css"],
-            ["replay.js"],
+            WEB / "replay.html",
+            [WEB / "style.css", WEB / "replay.css"],
+            [WEB / "replay.js"],
             self._data(title),
             f"{title}: replay",
         )
