@@ -1,6 +1,5 @@
 """What the command line does when its output, its settings or its process fail it."""
 
-import importlib
 import io
 import json
 import os
@@ -17,14 +16,11 @@ import pandas as pd
 import pytest
 
 import trainer
+from trainer.commands import console, options, pictures, run_folder
+from trainer.commands import train as script
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SCRIPT = SCRIPTS / "train.py"
-sys.path.insert(0, str(SCRIPTS))
-script = importlib.import_module("train")
-console = importlib.import_module("console")
-pictures = importlib.import_module("train_pictures")
-options = importlib.import_module("train_options")
 
 FILES = {
     "loss_curve.png",
@@ -73,7 +69,7 @@ QUICK = {
 def test_help_and_errors_load_nothing_heavy(case, place):
     argv, status = QUICK[case]
     code = (
-        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import train\n"
+        "import sys; from trainer.commands import train\n"
         "try: status = train.main(sys.argv[1:])\n"
         "except SystemExit as end: status = end.code\n"
         "heavy = ('numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'rich')\n"
@@ -333,7 +329,6 @@ def test_a_second_ctrl_c_interrupts_at_once(place, monkeypatch, capsys):
 
 
 def test_a_signal_while_the_folder_changes_is_not_heard(place, monkeypatch, capsys):
-    run_folder = importlib.import_module("run_folder")
     commit = run_folder._commit
 
     def interrupted(*arguments):

@@ -1,6 +1,5 @@
 """`python scripts/explain.py`: every screen fits a terminal, and its numbers are right."""
 
-import importlib
 import os
 import pty
 import re
@@ -13,11 +12,10 @@ import numpy as np
 import pytest
 
 from trainer import LogisticNeuron, list_datasets, load_dataset, make_preprocessor
+from trainer.commands import explain as script
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "explain.py"
-sys.path.insert(0, str(SCRIPT.parent))
-script = importlib.import_module("explain")
 
 
 @lru_cache

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import importlib
 import json
 import os
 import pty
@@ -19,13 +18,12 @@ import pytest
 from helpers import mixed_table
 from sklearn.metrics import accuracy_score, brier_score_loss
 
+from trainer.commands import train as script
 from trainer.datasets.toy import list_datasets, load_dataset
 from trainer.persistence.models import load_model
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "train.py"
-sys.path.insert(0, str(SCRIPT.parent))
-script = importlib.import_module("train")
 
 ALWAYS = {"loss_curve.png", "calibration.png", "history.csv", "metrics.json", "model.skops"}
 GENERATED = {"moons", "circles", "blobs", "classification", "gaussian_quantiles"}

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from console import tell
-
 import trainer
+from trainer.commands.console import tell
 
 PICTURES = ("loss_curve.png", "calibration.png", "decision_boundary.png")
 LONGEST_NAME = 40

@@ -1,0 +1,1 @@
+"""The programs of the command line: what they read, print and write, and no mathematics."""
