@@ -1,18 +1,26 @@
 """Draw the gallery's pictures into docs/gallery, or into the folder given.
 
 python scripts/gallery.py [folder]
+
+The picture of the replay page is taken by Chromium; where none is installed, it is left out.
 """
 
+import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 
 import trainer
 
 DPI = 90
+WINDOW = "1280,1262"  # pixels of the picture of the replay page
 
 
 def main(folder: Path) -> None:
@@ -22,6 +30,8 @@ def main(folder: Path) -> None:
         path = folder / f"{picture.__name__}.png"
         picture().figure_.savefig(path, dpi=DPI, metadata={"Software": None})  # no version in it
         print(path)
+    path = folder / "replay.png"
+    print(path if replay(path) else "replay.png is left out: Chromium was not found")
 
 
 def calibration() -> Any:
@@ -62,6 +72,29 @@ def penalty_curve() -> Any:
     search = trainer.LogisticNeuronCV(random_state=0).fit(X, y)
     title = "breast_cancer: cross-validated penalty"
     return trainer.PenaltyCurveDisplay.from_estimator(search, name=title)
+
+
+def replay(path: Path) -> bool:
+    """The replay page at iteration 2 of a run with default settings; False without a browser."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        return False
+    X, y = rows("moons")
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
+    with TemporaryDirectory() as folder:
+        page = Path(folder, "moons.html")
+        fitted(X, y).to_html(page, X, y, X_test=X_test, y_test=y_test, title="moons")
+        flags = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--force-device-scale-factor=1", f"--window-size={WINDOW}",
+            f"--user-data-dir={folder}/chromium", f"--screenshot={path.absolute()}",
+        ]  # fmt: skip
+        command = [browser, *flags, f"{page.as_uri()}#step=2"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256)  # colours: a third of the size
+    few.save(path, optimize=True)
+    return True
 
 
 def rows(name: str) -> tuple[Any, Any]:

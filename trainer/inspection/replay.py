@@ -80,7 +80,7 @@ class Replay:
     alpha : float
         The penalty.
     optimizer : str
-        The optimizer's name.
+        Name of the optimizer that ran.
     termination : Termination
         Why training stopped.
     figures : DataFrame or None
@@ -219,7 +219,7 @@ class Replay:
             n_iter=len(table),
             parameters=_pair(theta) if parameters is None else (parameters[0], parameters[1]),
             alpha=float(neuron.alpha_),
-            optimizer=str(neuron.optimizer),
+            optimizer=getattr(neuron, "optimizer_", str(neuron.optimizer)),
             termination=neuron.termination_,
             figures=figures,
             calibration=calibration,
