@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import trainer
 from trainer.core.termination import REASONS
 
 ROOT = Path(__file__).parents[1]
@@ -86,3 +87,16 @@ def test_every_reason_is_explained():
     text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
     assert sorted(explained) == sorted(set(REASONS) - {"sample"})  # a sample is never the end
+
+
+def test_the_derivation(capsys):
+    run("docs/derivation.md")
+    (q, m) = np.array(re.findall(r"-?\d\.\d+", capsys.readouterr().out), dtype=float).reshape(2, 2)
+    text = (ROOT / "docs" / "derivation.md").read_text(encoding="utf-8")
+    for number in (*q, *m):
+        assert f"{number:.6f}" in text.replace("$", "")
+
+
+def test_the_api_page_names_everything():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in trainer.__all__ if not re.search(rf"\b{name}\b", text)] == []

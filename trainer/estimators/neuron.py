@@ -155,11 +155,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         more than two classes and above 1000 parameters.
     n_iter_ : int
         Iterations done, over all runs; a later run's start counts as one.
-    loss_curve_ : ndarray of shape (n_iter_ + 1,)
+    loss_curve_ : ndarray of shape (``n_iter_`` + 1,)
         J before the first iteration and after each; the mean over the neurons if there are
         several. It shows all runs, in order: also a second one, from another start, that
         ended no lower. While "auto" solves a sample of the rows, it is J of the sample.
-    validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
+    validation_curve_ : ndarray of shape (``n_iter_`` + 1,) or None
         Mean squared error on the validation set, without the penalty, if there is one.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost (J), gradient_max (largest
@@ -174,7 +174,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         The same for every neuron.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the features, where X had them as strings.
 
     References
