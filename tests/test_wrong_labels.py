@@ -97,6 +97,7 @@ def test_the_script_makes_the_tables(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(script, "tables", lambda: small)
     monkeypatch.setattr(script, "SIZES", (200,))
     monkeypatch.setattr(script, "NOISES", script.NOISES[:2])
+    monkeypatch.setattr(script, "problems", lambda seed: [("one", *small["a"], *small["a"])])
     monkeypatch.setattr(script, "PAGE", page)
     assert script.main(["--seeds", "2", "--write"]) == 0
     text = page.read_text()
