@@ -35,7 +35,7 @@ def figures(title):
     cells = [[cell.strip() for cell in line.split("|")] for line in lines]
     return {
         row[0]: {
-            column: float(value.split("±")[0])
+            column: float(re.split("[±(]", value)[0])
             for column, value in zip(cells[0][1:], row[1:], strict=True)
             if value
         }
@@ -83,6 +83,18 @@ def test_what_the_page_says_of_rates():
     for size in ("3000 rows", "10000 rows", "30000 rows"):
         assert by_size[size]["learn"] > by_size[size]["true"] - 0.5 > by_size[size]["none"]
     assert by_size["300 rows"]["learn"] < by_size["300 rows"]["true"] - 0.5
+
+
+def test_what_the_page_says_of_published_problems():
+    found = figures("Published problems")
+    assert len(found) == 5
+    for problem, accuracy in found.items():
+        least = 90 if "leverage" in problem else 83.5 if "far" in problem else 99.9
+        assert accuracy["LogisticNeuron"] >= least
+        assert accuracy["LogisticRegression"] < 75
+        assert accuracy["the same, n_starts=1"] <= accuracy["LogisticNeuron"]
+    tilted = found["leverage outliers, after Feng et al."]
+    assert tilted["LogisticNeuron"] < tilted["the same, alpha=1e-5"] < 95
 
 
 def test_what_the_page_says_of_suspects():
