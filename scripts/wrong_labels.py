@@ -260,9 +260,7 @@ def by_size(n_seeds: int) -> pd.DataFrame:
             rng = np.random.default_rng(seed)
             X, X_test = rng.normal(size=(n, 10)), rng.normal(size=(20_000, 10))
             w = rng.normal(size=10)
-            y, y_test = (
-                (rng.random(len(Z)) < expit(Z @ w)).astype(int) for Z in (X, X_test)
-            )
+            y, y_test = ((rng.random(len(Z)) < expit(Z @ w)).astype(int) for Z in (X, X_test))
             _, labels = flips(0, 0.3)(X, y, rng)
             oracle = LogisticNeuron(random_state=0).fit(X, y).score(X_test, y_test)
             for name, rates in (

@@ -180,7 +180,7 @@ def test_every_ending_fits_the_screen(reason):
     start = explain((np.zeros(2), 0.0), data.X, data.y == data.positive)
     fields = {part[1] for part in Formatter().parse(REASONS[reason].message) if part[1]}
     values = dict.fromkeys(fields, -1.2345e-100)  # as wide as numbers get
-    values |= {name: 1000 for name in fields & {"max_iter", "n_iter", "n_rows", "patience"}}
+    values |= dict.fromkeys(fields & {"max_iter", "n_iter", "n_rows", "patience"}, 1000)
     neuron.n_iter_, neuron.alpha_ = 1000, 1.2345e-10
     neuron.termination_ = replace(neuron.termination_, message=message(reason, **values))
     text = script.to_the_end(neuron, data.X, (data.y == data.positive).astype(int), start, 499)

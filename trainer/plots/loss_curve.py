@@ -25,8 +25,8 @@ class LossCurveDisplay(Display):
     """The cost J against the iteration, with the point where training stopped and the reason.
 
     For a single model, three more things are drawn: the cost on the validation set, the iteration
-    that was kept if it is not the last, and the largest overshoot (update rules can increase J). The
-    scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
+    that was kept if it is not the last, and the largest overshoot (update rules can increase J).
+    The scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
     iterations if there are more than 200.
 
     Parameters
