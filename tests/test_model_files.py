@@ -820,6 +820,13 @@ def test_a_neuron_from_json_can_be_saved_in_either_way(neuron, tmp_path):
     np.testing.assert_array_equal(load_model(tmp_path / "c.skops").coef_, neuron.coef_)
 
 
+def test_a_neuron_from_json_says_why_it_has_no_history(neuron, tmp_path):
+    save_model(neuron, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json")
+    with pytest.raises(AttributeError, match=r"got a neuron from JSON, which keeps loss_curve_"):
+        again.history_  # noqa: B018
+
+
 def test_json_is_plain_and_its_checksum_can_be_left_out(neuron, tmp_path):
     path = tmp_path / "model.json"
     save_model(neuron, path)

@@ -242,7 +242,8 @@ def test_bad_parameters_are_named(cancer, parameters, message):
 def test_a_bank_in_portions_is_the_bank(cancer, monkeypatch):
     X, y = cancer
     whole = LogisticNeuronCV(alphas=6, cv=3, random_state=0, tol=1e-9).fit(X, y)
-    bank = LogisticNeuronCV(alphas=2, cv=2, random_state=0, tol=1e-9).fit(X, y + y * (X[:, 0] < 0))
+    three = y + y * (X[:, 0] < 0)
+    bank = LogisticNeuronCV(alphas=2, cv=2, random_state=0, tol=1e-9).fit(X, three)
     monkeypatch.setattr("trainer.estimators.neuron_cv.PORTION_BYTES", 50_000)  # five neurons
     parts = LogisticNeuronCV(alphas=6, cv=3, random_state=0, tol=1e-9).fit(X, y)
     np.testing.assert_allclose(parts.scores_, whole.scores_, rtol=1e-7)
