@@ -46,13 +46,13 @@ class PredictionMixin(ClassifierMixin):
             X = validate_data(self, X, reset=False, **kinds)
         with np.errstate(all="ignore"):  # an infinite z has its probability
             z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-            undefined = np.isnan(z).any(axis=1)
-            if undefined.any():  # sums of products beyond the floats, of both signs
-                x = X[undefined]
+            beyond = ~np.isfinite(z).all(axis=1)
+            if beyond.any():  # partial sums of both signs may have left the range of floats
+                x = X[beyond]
                 x = x.toarray() if hasattr(x, "toarray") else x
                 scales = [np.abs(part).max() for part in (x, self.coef_)]
-                z[undefined] = (x / scales[0]) @ (self.coef_ / scales[1]).T
-                z[undefined] = z[undefined] * scales[0] * scales[1] + self.intercept_
+                z[beyond] = (x / scales[0]) @ (self.coef_ / scales[1]).T
+                z[beyond] = z[beyond] * scales[0] * scales[1] + self.intercept_
         return z[:, 0] if z.shape[1] == 1 else z
 
     def predict(self, X: Any) -> Array:
