@@ -5,7 +5,6 @@ parameters θ by A⁻¹ times the mean of their gradients: A, the curvature of J
 slope moves θ, and B, the covariance of the rows' gradients, how much slopes vary by chance.
 """
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -103,7 +102,7 @@ def coefficient_table(
     mean texture -0.74     0.13  -5.76  0.0  -0.99  -0.49
     intercept     0.68     0.13   5.34  0.0   0.43   0.93
     """
-    if not isinstance(level, Real) or not 0 < level < 1:
+    if not isinstance(level, int | float | np.number) or not 0 < level < 1:
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")
     objective, scores, n_rows, theta = _at_the_end(neuron, X, y, sample_weight)
     names = parameter_names(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from statistics import NormalDist
 from typing import Any
 
@@ -341,7 +340,7 @@ def brier_decomposition(
     y = _binary_labels(y_true, counted, pos_label)
     if n_bins is None:
         n_bins = 5 if len(p) < 1000 else 10
-    if not isinstance(n_bins, Integral) or not 1 <= n_bins <= MAX_BINS:
+    if not isinstance(n_bins, int | np.integer) or not 1 <= n_bins <= MAX_BINS:
         raise ValueError(f"n_bins must be an integer from 1 to {MAX_BINS}, got {n_bins!r}")
     fractions = np.linspace(0, 1, n_bins + 1)
     if strategy == "uniform":

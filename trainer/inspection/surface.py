@@ -1,7 +1,6 @@
 """The cost over a grid of two parameters."""
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,7 +97,7 @@ def cost_surface(
     """
     chosen = parameter_places(neuron, parameters)
     theta, names = fitted_parameters(neuron), parameter_names(neuron)
-    if not isinstance(grid, Integral) or grid < 2:
+    if not isinstance(grid, int | np.integer) or grid < 2:
         raise ValueError(f"grid must be 2 or more values of each parameter, got {grid!r}")
     if ranges is None:
         ranges = [around(0.0, value) for value in theta[chosen]]
