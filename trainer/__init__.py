@@ -24,6 +24,7 @@ _LAZY = {
     "OPTIMIZERS": "optimizers",
     "Objective": "core.objective",
     "Replay": "inspection",
+    "ShardedRows": "sources.cluster",
     "PenaltyCurveDisplay": "plots.penalty_curve",
     "ReliabilityCurve": "inspection.evaluation",
     "Termination": "core.termination",
