@@ -47,6 +47,7 @@ _LAZY = {
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
     "to_onnx": "persistence.export",
+    "too_large_for_memory": "sources.size",
     "suspect_labels": "estimators.suspects",
     "trace": "inspection",
 }

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from trainer.datasets.tables import quote, split_table
 from trainer.sources.batches import Part, check_same_columns, import_arrow, open_parts
 from trainer.sources.columns import Columns, Labels, to_weights
 from trainer.sources.scratch import EncodedBlocks, Scratch
+from trainer.sources.size import to_bytes
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -511,27 +511,3 @@ def _in_order(tasks: Iterator[Callable[[], T]], n_threads: int) -> Iterator[T]:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
-
-
-def to_bytes(memory: int | float | str) -> int:
-    """A number of bytes, given as one or as text such as "2GB".
-
-    Examples
-    --------
-    >>> to_bytes("2GB"), to_bytes("512 MiB"), to_bytes(1e6)
-    (2000000000, 536870912, 1000000)
-    """
-    text = str(memory).strip().lower()
-    match = re.fullmatch(r"(\d+\.?\d*(?:e\+?\d+)?)\s*(|[kmgt])(i?)b?", text)
-    try:
-        assert match
-        number, unit, is_binary = match.groups()
-        power = "kmgt".index(unit) + 1 if unit else 0
-        n_bytes = float(number) * (1024 if is_binary else 1000) ** power
-        if n_bytes < 1e6:
-            raise ValueError
-    except (AssertionError, ValueError):
-        raise ValueError(
-            f"memory must be a number of bytes such as 2e9 or '2GB', at least 1 MB, got {memory!r}"
-        ) from None
-    return int(n_bytes)
