@@ -188,9 +188,7 @@ def _in_pieces(options: argparse.Namespace, given: Any, why: str | None) -> Iter
             client = stack.enter_context(_cluster(options))
             n = len(client.scheduler_info(n_workers=-1)["workers"])
             how = f"read and kept by {n} worker{'s' * (n != 1)}"
-            given = [
-                os.path.abspath(path) for path in ([given] if isinstance(given, str) else given)
-            ]
+            source: Any = [os.path.abspath(path) for path in _listed(given)]
         else:
             source, how = given, f"read in pieces: {why}"
         shown = ", ".join(os.path.basename(os.path.normpath(path)) for path in _listed(given)[:3])

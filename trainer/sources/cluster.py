@@ -246,7 +246,7 @@ class DaskRows:
         self.dtype, self.is_sparse = np.dtype(dtype), is_sparse
         self.y_of, self.weight_of = y_of, weight_of
         if weight_sum is None:
-            sums = sum(shards.run(_weight_sum))
+            sums = sum(shards.run(_weight_sum, what="weighing"))
             weight_sum = sums if weight_of is None else sums[weight_of]
         self.weight_sum = np.asarray(weight_sum, dtype=np.float64)
 
@@ -284,7 +284,7 @@ class DaskRows:
             drawn[slice(*np.searchsorted(drawn, bounds[i : i + 2]))] - bounds[i]
             for i in range(len(self.sizes))
         ]
-        taken = [tuple(part) for part in self.shards.run(_take, each=index)]
+        taken = [tuple(part) for part in self.shards.run(_take, each=index, what="sampling")]
         return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
@@ -356,7 +356,13 @@ class ShardSource:
         n = len(self.sizes)
         shards = self._shards.then(_encode, [classes] * n, [of_class] * n, [self.dtype] * n)
         n_targets = 1 if len(classes) == 2 else len(classes)
-        return DaskRows(shards, self.sizes, self.n_features, n_targets, self.dtype, self.is_sparse)
+        totals = np.array([self.class_totals[label] for label in self.classes.tolist()])
+        if of_class is not None:
+            totals = totals * of_class[np.searchsorted(classes, self.classes)]
+        return DaskRows(
+            shards, self.sizes, self.n_features, n_targets, self.dtype, self.is_sparse,
+            weight_sum=np.array([totals.sum()]),
+        )  # fmt: skip
 
 
 class DaskSource(ShardSource):
