@@ -220,7 +220,7 @@ def test_the_wait_has_a_bound(client, data):
 
 def test_a_worker_with_another_version_is_named(client, data, monkeypatch):
     monkeypatch.setattr("trainer.__version__", "0.0.0")
-    with pytest.raises(ValueError, match=r"every worker must have trainer 0\.0\.0, got trainer"):
+    with pytest.raises(ValueError, match=r"must have trainer 0\.0\.0, got trainer"):
         LogisticNeuron().fit(data.shards.X, data.shards.y)
 
 

@@ -41,8 +41,8 @@ def is_dask(X: Any) -> bool:
     return dask is not None and dask.is_dask_collection(X)
 
 
-def active_client(client: Any = None) -> Any:
-    """The client given or the active one, whose workers have this version of the package."""
+def active_client(client: Any = None, packages: Sequence[str] = ()) -> Any:
+    """The client given or the active one, whose cluster has this version and these packages."""
     try:
         import distributed
     except ImportError:
@@ -58,25 +58,29 @@ def active_client(client: Any = None) -> Any:
                 "distributed.Client()"
             ) from None
 
-    def version() -> str | None:  # by value: a worker without the package can run it
+    def version() -> str:  # by value: a worker without the package can run it
+        from importlib import import_module
+
         try:
-            import trainer
+            found: str = import_module("trainer").__version__
+            for name in packages:
+                import_module(name)
+        except ImportError as error:
+            return f"no package {error.name}"
+        return f"trainer {found}"
 
-            return trainer.__version__
-        except ImportError:
-            return None
-
+    needed = f"trainer {trainer.__version__}"
     with _one_line_errors():
         client.wait_for_workers(1, timeout=_wait_seconds())
         found = client.run(version, on_error="return")
-    for worker, installed in found.items():
+        found["the scheduler"] = client.run_on_scheduler(version)  # it unpickles tasks
+    for place, installed in found.items():
         if isinstance(installed, Exception):
             continue  # it died on the way; the scheduler finds out
-        if installed != trainer.__version__:
-            what = "no trainer package" if installed is None else f"trainer {installed}"
+        if installed != needed:
             raise ValueError(
-                f"every worker must have trainer {trainer.__version__}, got {what} on {worker}; "
-                "install it there"
+                f"every worker and the scheduler must have {' and '.join([needed, *packages])}, "
+                f"got {installed} on {place}; install it there"
             )
     return client
 
@@ -146,13 +150,14 @@ class Shards:
         TimeoutError, ConnectionError
             If no worker responds within `WAIT_SECONDS`, or workers die again and again.
         """
+        from concurrent.futures import CancelledError
+
         import distributed
-        from distributed.client import FutureCancelledError
         from distributed.comm.core import CommClosedError
 
         if len(self.futures) < len(self):
             raise ValueError("the rows are closed; open them again")
-        lost: Any = (FutureCancelledError, distributed.KilledWorker, CommClosedError)
+        lost: Any = (CancelledError, distributed.KilledWorker, CommClosedError)
         for _ in range(MAX_REPLAYS):
             given = [()] * len(self) if each is None else [(value,) for value in each]
             try:

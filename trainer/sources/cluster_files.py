@@ -53,7 +53,7 @@ def open_on_cluster(
     """Both passes over a table's files, a task a part each; see `open_rows`."""
     from dask import delayed
 
-    client = active_client(client)
+    client = active_client(client, packages=["pyarrow"])
     if any(part.path is None for part in table.parts):
         raise ValueError(
             "workers read files: give paths with client, or leave client out for a stream"
