@@ -7,7 +7,6 @@ import pty
 import subprocess
 import sys
 import textwrap
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +15,10 @@ import pandas as pd
 import pyarrow.feather
 import pytest
 from sklearn.metrics import brier_score_loss
+from sklearn.pipeline import Pipeline
 
-from trainer import LogisticNeuron, load_model, open_rows, too_large_for_memory
+from trainer import LogisticNeuron, load_model, open_rows, save_model, too_large_for_memory
+from trainer.commands import rows
 from trainer.commands import train as script
 
 distributed = pytest.importorskip("distributed", reason="rows on a cluster need the extra dask")
@@ -75,8 +76,8 @@ def test_files_give_the_fit_in_memory_of_the_same_rows(kind, place, capsys):
     assert "read in pieces: it is" in output
     assert "left out, as they need all training rows in memory" in output
     source = given if len(given) > 1 else given[0]
-    with open_rows(source, target="clicked", test_size=0.2, random_state=42) as rows:
-        X, y, _ = map(np.concatenate, zip(*((X, y, y) for X, y, _ in rows.blocks()), strict=True))
+    with open_rows(source, target="clicked", test_size=0.2, random_state=42) as opened:
+        X, y = map(np.concatenate, zip(*((X, y) for X, y, _ in opened.blocks()), strict=True))
     assert len(y) == 720
     model = load_model(Path("runs") / name / "model.skops")
     expected = LogisticNeuron(tol=1e-9, random_state=42).fit(X, y)
@@ -84,10 +85,10 @@ def test_files_give_the_fit_in_memory_of_the_same_rows(kind, place, capsys):
     found = report(name)
     assert found["data"]["rows"] == 900
     assert found["data"]["classes"] == place.clicked.value_counts().sort_index().to_dict()
-    p = model.predict_proba(rows.X_test)[:, 1]
-    brier = brier_score_loss(rows.y_test == "yes", p)
+    p = model.predict_proba(opened.X_test)[:, 1]
+    brier = brier_score_loss(opened.y_test == "yes", p)
     assert found["figures"]["test"]["LogisticNeuron"]["Brier"] == pytest.approx(brier, rel=1e-12)
-    constant = np.mean((np.mean(y == "yes") - (rows.y_test == "yes")) ** 2)
+    constant = np.mean((np.mean(y == "yes") - (opened.y_test == "yes")) ** 2)
     assert found["figures"]["test"]["constant"]["Brier"] == pytest.approx(constant, rel=1e-12)
     assert set(found["figures"]) == {"test"}
     files = {path.name for path in (Path("runs") / name).iterdir()}
@@ -243,15 +244,19 @@ def test_a_shard_that_cannot_be_read(place, capsys):
     assert "shard 1 of 3: 2026-1.parquet cannot be read as a table" in error
 
 
-def test_a_scheduler_that_dies(place, capsys):
+def test_a_scheduler_that_dies(place, capsys, monkeypatch):
     """Training that would take for ever ends within the wait."""
     endless = ["--optimizer", "gradient_descent", "--tol", "0", "--epochs", "1000000"]
     with cluster() as (address, process):
-        threading.Timer(10, process.kill).start()
-        options = ["--target", "clicked", "--scheduler", address, "--wait", "20"]
+        kill = {"pass 5": process.kill}
+        monkeypatch.setattr(
+            rows.Bar, "__call__", lambda bar, what, n_done, n_all: kill.pop(what, int)()
+        )
+        options = ["--target", "clicked", "--scheduler", address, "--wait", "10"]
         assert script.main(["logs", *options, *endless]) == 2
     error = capsys.readouterr().err
-    assert (error.count("\n"), "cluster" in error or "scheduler" in error) == (1, True), error
+    assert not kill
+    assert (error.count("\n"), "the cluster does not answer" in error) == (1, True), error
 
 
 def test_a_terminal_shows_the_passes(place):
@@ -297,13 +302,9 @@ def test_a_terminal_shows_the_passes(place):
     ],
 )
 def test_each_entrance_names_the_extra_that_is_missing(hidden, call, extra, place, tmp_path):
-    with open_rows("table.csv", target="clicked") as rows:
-        neuron = LogisticNeuron().fit(rows)
-    from sklearn.pipeline import Pipeline
-
-    from trainer import save_model
-
-    model = Pipeline([("preprocessor", rows.preprocessor), ("neuron", neuron)])
+    with open_rows("table.csv", target="clicked") as opened:
+        neuron = LogisticNeuron().fit(opened)
+    model = Pipeline([("preprocessor", opened.preprocessor), ("neuron", neuron)])
     save_model(model, "model.skops")
     code = f"""
         import contextlib, sys

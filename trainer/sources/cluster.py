@@ -119,6 +119,7 @@ class Shards:
         """Other shards, made from these: ``function(shard, *args of this shard)``."""
         from dask import delayed
 
+        self._check_open()
         apply = delayed(_changed, pure=False)
         tasks = [apply(function, *given) for given in zip(self.tasks, *args, strict=True)]
         return Shards(self.client, tasks, self.progress)
@@ -126,6 +127,10 @@ class Shards:
     def release(self) -> None:
         """Let the workers forget the shards; those that were made from them are kept."""
         self.futures = []
+
+    def _check_open(self) -> None:
+        if len(self.futures) < len(self):
+            raise ValueError("the rows are closed; open them again")
 
     def run(
         self, function: Callable[..., Any], *args: Any, each: Any = None, what: str = ""
@@ -155,8 +160,7 @@ class Shards:
         import distributed
         from distributed.comm.core import CommClosedError
 
-        if len(self.futures) < len(self):
-            raise ValueError("the rows are closed; open them again")
+        self._check_open()
         lost: Any = (CancelledError, distributed.KilledWorker, CommClosedError)
         for _ in range(MAX_REPLAYS):
             given = [()] * len(self) if each is None else [(value,) for value in each]
