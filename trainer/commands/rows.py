@@ -49,7 +49,7 @@ class Table(NamedTuple):
         Takes away the progress bar that a table read in pieces shows.
     """
 
-    data: trainer.Dataset
+    data: Any
     n_rows: int
     n_features: int
     class_counts: dict[str, int]
@@ -157,10 +157,11 @@ def _counted(y: Any) -> dict[str, int]:
 
 def _check(options: argparse.Namespace, why: str, on_cluster: bool) -> None:
     """Refuse, before any row is read, what cannot be done in pieces."""
-    for name in ("suspects", "report"):
+    for name in ("suspects", "report", "wrong_labels"):
         if getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
             raise ValueError(
-                f"--{name} needs the table in memory, and it is read in pieces: {why}; leave it out"
+                f"{option} needs the table in memory, and it is read in pieces: {why}; leave it out"
             )
     if options.target is None:
         raise ValueError(f"--target must be given for a table that is read in pieces: {why}")
