@@ -109,8 +109,8 @@ def test_above_the_memory_allowed_a_table_is_read_in_pieces(place, capsys):
 
 
 def test_the_memory_that_a_table_takes(place):
-    n_cells = 1_200 * place.size  # of which a table in memory takes 40 bytes each
-    long = pd.concat([place] * 1_200)
+    n_cells = 60 * place.size  # of which a table in memory takes 40 bytes each
+    long = pd.concat([place] * 60)
     long.to_csv("long.csv", index=False)
     long.to_parquet("long.parquet", index=False)
     Path("long.csv.gz").write_bytes(gzip.compress(Path("long.csv").read_bytes(), 1))
@@ -252,11 +252,12 @@ def test_a_scheduler_that_dies(place, capsys, monkeypatch):
         monkeypatch.setattr(
             rows.Bar, "__call__", lambda bar, what, n_done, n_all: kill.pop(what, int)()
         )
-        options = ["--target", "clicked", "--scheduler", address, "--wait", "10"]
+        options = ["--target", "clicked", "--scheduler", address, "--wait", "25"]
         assert script.main(["logs", *options, *endless]) == 2
     error = capsys.readouterr().err
-    assert not kill
-    assert (error.count("\n"), "the cluster does not answer" in error) == (1, True), error
+    assert not kill, error
+    assert error.count("\n") == 1
+    assert "the cluster does not answer" in error
 
 
 def test_a_terminal_shows_the_passes(place):
