@@ -15,6 +15,7 @@ import pytest
 
 from trainer import LogisticNeuron, explain, list_datasets, load_dataset, make_preprocessor
 from trainer.commands import explain as script
+from trainer.commands import screens
 from trainer.core.termination import REASONS, message
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,9 @@ SCRIPT = ROOT / "scripts" / "explain.py"
 
 @lru_cache
 def pages(*argv):
-    return dict(script.screens(script.make_parser().parse_args(argv)))
+    options = script.make_parser().parse_args(argv)
+    data = load_dataset(options.data, target=options.target)
+    return dict(screens.screens(options, data))
 
 
 def numbers(text, name):
@@ -152,10 +155,12 @@ def test_random_options_fit():
         parsed = script.make_parser().parse_args([*options, f"--y={rng.integers(0, 2)}"])
         point = (parsed.x, parsed.y, parsed.w, parsed.b)
         names = ("forward_pass", "move", "first_factor", "second_factor", "product")
-        fits({name: getattr(script, name)(*point) for name in (*names, "backpropagation", "nudge")})
-        taken = script.descend(*point, 30, 1.0)
-        fits({"by hand": script.descent(taken, 1.0)})
-        fits({"trainer": script.by_trainer(*point[:2], taken, 1.0)})
+        fits(
+            {name: getattr(screens, name)(*point) for name in (*names, "backpropagation", "nudge")}
+        )
+        taken = screens.descend(*point, 30, 1.0)
+        fits({"by hand": screens.descent(taken, 1.0)})
+        fits({"trainer": screens.by_trainer(*point[:2], taken, 1.0)})
 
 
 def test_the_end_is_the_trainers():
@@ -183,7 +188,7 @@ def test_every_ending_fits_the_screen(reason):
     values |= dict.fromkeys(fields & {"max_iter", "n_iter", "n_rows", "patience"}, 1000)
     neuron.n_iter_, neuron.alpha_ = 1000, 1.2345e-10
     neuron.termination_ = replace(neuron.termination_, message=message(reason, **values))
-    text = script.to_the_end(neuron, data.X, (data.y == data.positive).astype(int), start, 499)
+    text = screens.to_the_end(neuron, data.X, (data.y == data.positive).astype(int), start, 499)
     fits({"Trained to the end": text})
 
 
