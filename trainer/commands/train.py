@@ -110,6 +110,9 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
     while len(os.fsencode(name)) > LONGEST_NAME:
         name = name[:-1]
     target = options.output / name
+    checkpoint = None
+    if options.checkpoint or options.resume:
+        checkpoint = target.with_name(f"{name}.checkpoint")
     with run_folder(target, OUTPUTS) as folder:
         print_data(data)
         settings = matplotlib_settings()
@@ -119,7 +122,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             "test": (preprocessor.transform(X_test), y_test),
         }
         say(f"\nTraining with optimizer {options.optimizer} on {len(y_train)} rows")
-        neuron = train(options, rows, signals)
+        neuron = train(options, rows, signals, checkpoint)
         print_ending(neuron.termination_)
 
         models = {"LogisticNeuron": neuron, **trainer.reference_models(*rows["train"])}
@@ -149,7 +152,11 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         write_metrics(folder, options, data, neuron, figures)
         written = [name for name in OUTPUTS if (folder / name).exists()]
         signals.finishing = True  # from here on the run ends well
+    if checkpoint is not None and neuron.termination_.reason != "interrupted":
+        checkpoint.unlink(missing_ok=True)
     say(f"\nWritten to {target}: {', '.join(written)}")
+    if checkpoint is not None and checkpoint.exists():
+        say(f"The same command with --resume goes on from {checkpoint}")
     say("The model can be loaded again:")
     say("    from trainer import load_model")
     say(f"    model = load_model({str(target / 'model.skops')!r})")
@@ -173,7 +180,9 @@ def split(data: Any, test_size: float, seed: int) -> Any:
     )
 
 
-def train(options: argparse.Namespace, rows: dict[str, Any], signals: Signals) -> Any:
+def train(
+    options: argparse.Namespace, rows: dict[str, Any], signals: Signals, checkpoint: Path | None
+) -> Any:
     """The neuron, fitted on the training rows."""
     neuron = trainer.LogisticNeuron(
         optimizer=options.optimizer,
@@ -187,10 +196,19 @@ def train(options: argparse.Namespace, rows: dict[str, Any], signals: Signals) -
     )
     # The cost on the test rows is recorded, no more; with early stopping it would decide.
     X_val, y_val = (None, None) if options.early_stopping else rows["test"]
-    neuron.set_callbacks(TrainingWatch(signals))
+    callbacks: list[Any] = [TrainingWatch(signals)]
+    resume = None
+    if checkpoint is not None:
+        callbacks.append(trainer.Checkpoint(checkpoint))
+        if options.resume and checkpoint.exists():
+            resume = checkpoint
+            say(f"Going on from {checkpoint}")
+        elif options.resume:
+            say(f"There is no {checkpoint}: training starts at the beginning")
+    neuron.set_callbacks(*callbacks)
     signals.training = True
     try:
-        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val, resume=resume)
     finally:
         signals.training = False
     return neuron.set_callbacks()

@@ -22,9 +22,9 @@ from trainer.core.termination import Termination
 from trainer.core.training import Journal, Record
 from trainer.estimators.fingerprint import differences, fingerprint, surroundings
 from trainer.optimizers.base import State
-from trainer.persistence import states
 from trainer.persistence.files import clear_drafts, read_whole, write_atomically
 from trainer.persistence.sealed import ArchiveError, demand
+from trainer.persistence.states import read_values, write_values
 
 Array = npt.NDArray[Any]
 
@@ -185,7 +185,7 @@ class Progress:
         """
         data = read_whole(path, MAX_BYTES)
         try:
-            held = states.read(data, _kinds(), "a checkpoint", "Checkpoint")
+            held = read_values(data, _kinds(), "a checkpoint", "Checkpoint")
             demand(held.keys() == {"seed", "fit", "surroundings", "phases", "history"})
             phases, records = held.pop("phases"), _records(held.pop("history"))
             demand(all(phase["n_records"] <= len(records) for phase in phases))
@@ -210,7 +210,7 @@ class Progress:
             "phases": phases,
             "history": _columns(self.journal.records[:n_records]),
         }
-        data = states.write(values, _kinds(), trainer.__version__)
+        data = write_values(values, _kinds(), trainer.__version__)
         if len(data) > MAX_BYTES:
             raise ValueError(f"it must have at most {MAX_BYTES} bytes, got {len(data)}")
         return data
@@ -264,12 +264,13 @@ def _records(columns: dict[str, Any]) -> list[Record]:
 
 def _check(phase: dict[str, Any]) -> None:
     """Whether the arrays of a phase belong together."""
-    shape = phase["theta"].shape
-    n_neurons, working = shape[-1], phase["working"]
-    demand(len(shape) == 2 and phase["gradient"].shape == shape == phase["best"][0].shape)
-    for name in ("J", "gradient_max", "best_score", "best_iter", "limit"):
-        demand(phase[name].shape == (n_neurons,))
-    demand(len(phase["terminations"]) == n_neurons)
+    theta, working = phase["theta"], phase["working"]
+    size, n_neurons = theta.shape
+    for name in ("gradient", "J", "gradient_max", "best_score", "best_iter", "limit"):
+        demand(phase[name].shape == ((size, n_neurons) if name == "gradient" else (n_neurons,)))
+    demand([part.shape for part in phase["best"]] == [theta.shape, (n_neurons,), (n_neurons,)])
+    demand(len(phase["terminations"]) == n_neurons and isinstance(phase["hessians"], dict))
+    demand(working.ndim == 1 and working.dtype.kind == "i")
     demand(np.isin(working, np.arange(n_neurons)).all())
     if len(working):
-        demand(phase["state"].theta.shape == (shape[0], len(working)))
+        demand(phase["state"].theta.shape == (size, len(working)))

@@ -27,7 +27,7 @@ _KINDS = "biuf"
 _PLAIN = (type(None), bool, int, float, str)
 
 
-def write(values: dict[str, Any], kinds: Iterable[type], version: str) -> bytes:
+def write_values(values: dict[str, Any], kinds: Iterable[type], version: str) -> bytes:
     """An archive of values by name.
 
     Parameters
@@ -50,8 +50,8 @@ def write(values: dict[str, Any], kinds: Iterable[type], version: str) -> bytes:
     return seal({DOCUMENT: document.encode(), **arrays}, version)
 
 
-def read(data: bytes, kinds: Iterable[type], kind: str, writer: str) -> dict[str, Any]:
-    """The values that `write` stored.
+def read_values(data: bytes, kinds: Iterable[type], kind: str, writer: str) -> dict[str, Any]:
+    """The values that `write_values` stored.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def read(data: bytes, kinds: Iterable[type], kind: str, writer: str) -> dict[str
     Raises
     ------
     ArchiveError
-        If the archive is damaged, of a newer format, or holds what `write` does not write.
+        If the archive is damaged, of a newer format, or holds what `write_values` does not write.
     """
     members = unseal(data, DOCUMENT, kind, writer)
     document = json.loads(members.pop(DOCUMENT))
