@@ -288,7 +288,11 @@ def cluster(place: Path) -> Iterator[None]:
             import distributed
 
             local = distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+                n_workers=2,
+                threads_per_worker=1,
+                processes=False,
+                protocol="tcp",
+                dashboard_address=None,
             )
             (place / "draft").write_text(local.scheduler_address)
             (place / "draft").replace(place / "cluster")
