@@ -81,6 +81,7 @@ def test_arrays(client, data, optimizer):
     assert neuron.termination_.reason == expected.termination_.reason
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("optimizer", ["auto", "adam"])
 def test_a_fit_goes_on_from_its_checkpoint(client, data, optimizer, tmp_path):
     """And only with the same shards."""

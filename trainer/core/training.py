@@ -328,9 +328,9 @@ class _Run:
 
     def resume(self) -> bool:
         """Go to where the journal knows this run to have been; False if it does not know it."""
-        history = self.history
-        known = None if history.journal is None else history.journal.begin()
-        if known is None:
+        history, journal = self.history, self.history.journal
+        known = None if journal is None else journal.begin()
+        if journal is None or known is None:
             return False
         if known["run"] != self._description():
             raise ValueError(
@@ -341,7 +341,7 @@ class _Run:
         vars(self).update({name: known[name] for name in self.CARRIED})
         vars(self).update(self._carried())
         self.objective.counter.n_rows_read = known["n_rows_read"]
-        history.records += history.journal.records[len(history.records) : known["n_records"]]
+        history.records += journal.records[len(history.records) : known["n_records"]]
         history.started = perf_counter() - history.records[-1].seconds
         self.is_recorded = True
         if self.working.size < len(self.neurons):

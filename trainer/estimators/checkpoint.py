@@ -7,7 +7,6 @@ and what decides the rounding of sums.
 
 import warnings
 from dataclasses import dataclass
-from numbers import Real
 from os import W_OK, PathLike, access
 from pathlib import Path
 from time import perf_counter
@@ -71,8 +70,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | PathLike[str], every: float = 10.0) -> None:
-        is_number = isinstance(every, Real) and not isinstance(every, bool)
-        if not is_number or not 0 <= every < np.inf:
+        if not isinstance(every, int | float | np.number) or not 0 <= every < np.inf:
             raise ValueError(f"every must be a number of seconds >= 0, got {every!r}")
         self.path, self.every = Path(path), float(every)
         self.due, self.has_failed = 0.0, False

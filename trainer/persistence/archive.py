@@ -214,9 +214,9 @@ class _Rewriter:
         demand(state["type"] == "numpy")
         name = _text(state["file"])
         demand(name in self.members and name != SCHEMA)
-        shape, dtype = check_array(self.members[name], _ARRAY_KINDS)
+        dimensions, dtype = check_array(self.members[name], _ARRAY_KINDS)
         if full in _SCALARS:
-            demand(shape == () and dtype.type is _SCALARS[full])
+            demand(dimensions == () and dtype.type is _SCALARS[full])
         self.n_bytes += len(self.members[name])
         if self.n_bytes > self.max_bytes:
             raise ArchiveError(f"must name arrays of at most {self.max_bytes} bytes in all")
