@@ -93,6 +93,17 @@ def available_threads() -> int:
     return max(1, min(cpu_count(), BLAS_LIMIT.n_threads_allowed()))
 
 
+def rounding() -> dict[str, Any]:
+    """What decides in which order sums are added, and so their last digit."""
+    with session():
+        n_threads = session_threads()
+    libraries = (
+        f"{blas['internal_api']} {blas['version']} {blas.get('architecture', '')}".strip()
+        for blas in _blas().info()
+    )
+    return {"threads": n_threads, "BLAS": sorted(set(libraries))}
+
+
 class _ThisThread(local):
     """State of the current thread's session."""
 

@@ -4,7 +4,8 @@ An optimizer is a dataclass whose fields are its parameters, with two methods:
 ``init(objective, theta)`` returns the state before the first iteration, and
 ``step(objective, state)`` returns the state after one more iteration. An optimizer uses the
 objective, never the data. States are immutable. The last axis of a state's arrays is that of the
-bank's K neurons, so that finished neurons can be removed.
+bank's K neurons, so that finished neurons can be removed. Checkpoints can hold a state of arrays,
+numbers, text, None, and tuples of these.
 """
 
 from collections.abc import Iterator
