@@ -13,6 +13,7 @@ import pytest
 
 from trainer import LogisticNeuron, list_datasets, load_dataset, make_preprocessor
 from trainer.commands import explain as script
+from trainer.commands import screens
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "explain.py"
@@ -20,7 +21,9 @@ SCRIPT = ROOT / "scripts" / "explain.py"
 
 @lru_cache
 def pages(*argv):
-    return dict(script.screens(script.make_parser().parse_args(argv)))
+    options = script.make_parser().parse_args(argv)
+    data = load_dataset(options.data, target=options.target)
+    return dict(screens.screens(options, data))
 
 
 def numbers(text, name):
@@ -149,10 +152,12 @@ def test_random_options_fit():
         parsed = script.make_parser().parse_args([*options, f"--y={rng.integers(0, 2)}"])
         point = (parsed.x, parsed.y, parsed.w, parsed.b)
         names = ("forward_pass", "move", "first_factor", "second_factor", "product")
-        fits({name: getattr(script, name)(*point) for name in (*names, "backpropagation", "nudge")})
-        taken = script.descend(*point, 30, 1.0)
-        fits({"by hand": script.descent(taken, 1.0)})
-        fits({"trainer": script.by_trainer(*point[:2], taken, 1.0)})
+        fits(
+            {name: getattr(screens, name)(*point) for name in (*names, "backpropagation", "nudge")}
+        )
+        taken = screens.descend(*point, 30, 1.0)
+        fits({"by hand": screens.descent(taken, 1.0)})
+        fits({"trainer": screens.by_trainer(*point[:2], taken, 1.0)})
 
 
 def test_the_end_is_the_trainers():

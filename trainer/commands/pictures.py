@@ -1,7 +1,6 @@
 """The pictures of a run; where one cannot be drawn, a warning, and the run goes on."""
 
 import io
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -127,6 +126,8 @@ def _png(figure: Any) -> bytes:
 @contextmanager
 def one_warning_for_all() -> Iterator[None]:
     """What matplotlib warns of, in its log or as missing glyphs, as one line, unless it fails."""
+    import logging
+
     said: list[str] = []
 
     class Collector(logging.Handler):
