@@ -5,14 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import trainer
-from trainer import LogisticNeuron, LogisticNeuronCV
 from trainer.core.termination import REASONS
 
 ROOT = Path(__file__).parents[1]
@@ -84,30 +79,8 @@ def test_the_guide(workplace, capsys):
     forecast = names["soft"].predict_proba(names["Z"])[:, 1]
     for side in (0.1, 0.8):
         assert forecast[names["votes"] == side].mean() == pytest.approx(side, abs=0.06)
-
-
-def test_the_figures_on_wrong_labels():
-    """Those in the guide's text: means over eight splits, to two digits."""
-    X, y = load_breast_cancer(return_X_y=True)
-    rivals = [
-        LogisticNeuron(alpha=0.01, random_state=0),
-        LogisticRegression(C=0.01),
-        LogisticRegression(),
-    ]
-    right = {0.1: [], 0.2: []}
-    for seed in range(8):
-        train, test, labels, y_test = train_test_split(
-            X, 1 - y, test_size=0.3, stratify=y, random_state=seed
-        )
-        scaler = StandardScaler().fit(train)
-        train, test = scaler.transform(train), scaler.transform(test)
-        z = LogisticNeuronCV(random_state=0).fit(train, labels).decision_function(train)
-        for share, scores in right.items():
-            noisy = labels.copy()
-            noisy[z.argsort()[: int(share * len(z))]] = 1
-            scores.append([rival.fit(train, noisy).score(test, y_test) for rival in rivals])
-    assert np.mean(right[0.1], axis=0) == pytest.approx([0.97, 0.95, 0.91], abs=0.006)
-    assert (np.mean(right[0.2], axis=0) < 0.87).all()
+    assert list(names["scores"]) == ["LogisticNeuron", "LogisticNeuronCV", "LogisticRegression"]
+    assert min(names["scores"].values()) > 0.8
 
 
 def test_every_reason_is_explained():
