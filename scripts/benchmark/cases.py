@@ -279,7 +279,7 @@ def memory(settings: Settings) -> list[Row]:
     peers = {name: PEERS[name] for name in names if PEERS[name].installed}
     values: dict[str, list[float]] = {name: [] for name in settings.select(peers)}
     show_progress(f"memory of a fit, {n} x {d}")
-    for _, name in settings.interleaved(values, 1 if settings.quick else min(settings.repeats, 3)):
+    for _, name in settings.interleaved(values, 3 if settings.ours_only else 1):  # it hardly varies
         code = f"from benchmark.cases import peak_of_fit; print(peak_of_fit({name!r}, {n}, {d}))"
         values[name] += run_python(code)
     note = f"X itself is {n * d * 8 / 1e6:.0f} MB"
