@@ -195,6 +195,20 @@ class TestTimeToSolution:
         assert 0.1 <= row.median < 5
         assert row.gradient_max == problems.gradient_max(tiny, tiny.start)
 
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms here")
+    def test_time_limit_ends_the_trainer_at_its_best_parameters(self):
+        problem = problems.conditioned(20_000, 50, 1e4, target=1e-300, time_limit=0.5)
+        found = timing.timed(solvers.this_trainer(problem), problem.time_limit)
+        assert not found.in_time
+        assert problems.reference(problem, found.theta)[0] < 0.25  # J at the start
+
+    def test_ctrl_c_is_no_time_limit(self):
+        def run(recorder):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            timing.timed(run, 20.0)
+
     def test_failure_is_a_result(self, tiny):
         def broken(problem):
             raise RuntimeError("no such thing\nand more")

@@ -106,7 +106,7 @@ def label(row: Row) -> str:
 def peer_label(row: Row) -> str:
     """A solver's name, marked if it minimises another loss."""
     other = row.peer.startswith(("LogisticRegression", "SGDClassifier"))
-    return f"{row.peer} (other loss)" if other and row.case in SUMMARY else row.peer
+    return f"{row.peer} (other loss)" if other and row.reached else row.peer
 
 
 # ---------------------------------------------------------------------------- tables

@@ -82,7 +82,12 @@ def this_trainer(problem: Problem, **params: Any) -> Run:
         )
         if recorder.keep_path:
             neuron.set_callbacks(RecordIterations(recorder))
-        neuron.fit(problem.X, problem.labels)
+        try:
+            neuron.fit(problem.X, problem.labels)
+        except KeyboardInterrupt:
+            if hasattr(neuron, "coef_"):
+                recorder.record(parameters(neuron))  # the best parameters so far
+            raise
         ending = getattr(neuron, "termination_", None)  # has no passes in an old checkout
         recorder.n_passes = getattr(ending, "n_passes", 0.0)
         return parameters(neuron)

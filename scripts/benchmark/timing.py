@@ -158,8 +158,10 @@ def timed(run: Run, limit: float, keep_path: bool = False) -> Recorder:
             recorder.theta = run(recorder)
             recorder.seconds = perf_counter() - recorder.started
             recorder.in_time = recorder.seconds <= limit
-    except TimeLimitReached:
+    except KeyboardInterrupt as stop:
         recorder.seconds = perf_counter() - recorder.started
+        if not isinstance(stop, TimeLimitReached) and recorder.seconds < limit:
+            raise  # Ctrl-C; a solver that has been stopped by the limit may also raise this
     return recorder
 
 
