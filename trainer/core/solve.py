@@ -337,7 +337,7 @@ class _Solve:
 
 def _of_neurons(optimizer: Any, index: Array) -> Any:
     """The optimizer for some of the bank's neurons, which may have a preconditioner for each."""
-    if not isinstance(optimizer, PreconditionedLBFGS):
+    if not isinstance(optimizer, PreconditionedLBFGS) or optimizer.inverse is None:
         return optimizer
     return replace(optimizer, inverse=optimizer.inverse[..., index])
 
