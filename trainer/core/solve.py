@@ -10,11 +10,12 @@ from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
 from trainer.core.optimality import OptimalityReport, allowed_share, check_optimality
 from trainer.core.parallel import session
+from trainer.core.row_space import RowSpace, row_space
 from trainer.core.termination import Termination, message
 from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
 from trainer.optimizers.auto import choose
 from trainer.optimizers.base import Optimizer
-from trainer.optimizers.lbfgs import PreconditionedLBFGS
+from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
 from trainer.optimizers.newton import Newton
 from trainer.optimizers.preconditioner import inverse_hessians
 
@@ -113,6 +114,7 @@ class _Solve:
         self.left: dict[int, tuple[OptimalityReport, float]] = {}
         self.n_starts = np.ones(theta.shape[1], dtype=int)
         self.n_agreeing = self.n_starts.copy()
+        self.space: RowSpace | None = None
         # early stopping does not aim at a minimum of J, and a large tol guarantees nothing
         self.promises_minimum = (
             settings["patience"] is None and allowed_share(objective, settings["tol"]) < 1
@@ -120,6 +122,8 @@ class _Solve:
 
     def train(self) -> None:
         """The first run."""
+        if self.optimizer is None and self.validation is None and not self.history.keep_parameters:
+            self.space = row_space(self.objective)
         self.result = self._run(np.arange(self.theta.shape[1]), self.theta)
         self._go_on()
 
@@ -221,9 +225,13 @@ class _Solve:
             known = result.hessians
             hessians = {j: known[k] for j, k in enumerate(index.tolist()) if k in known}
             J = np.array([result.terminations[k].cost for k in index])
+            objective, theta, gradient = self.objective, result.theta, result.gradient
+            if self.space is not None:
+                objective = self.space.objective
+                theta, gradient = self.space.inside(theta), self.space.inside(gradient)
             reports = check_optimality(
-                self.objective.select(index), result.theta[:, index], self.settings["tol"],
-                hessians, (J, result.gradient[:, index]),
+                objective.select(index), theta[:, index], self.settings["tol"],
+                hessians, (J, gradient[:, index]),
             )  # fmt: skip
             self.reports.update(zip(index.tolist(), reports, strict=True))
 
@@ -279,6 +287,8 @@ class _Solve:
 
     def _run(self, neurons: Array, theta: Array) -> Result:
         """Train some neurons with the given optimizer, or with the chosen one and its samples."""
+        if self.space is not None:
+            return self._run_inside(self.space, neurons, theta)
         objective, shared = self.objective.select(neurons), self._shared(neurons)
         optimizer = self.optimizer
         if optimizer is not None:
@@ -307,6 +317,28 @@ class _Solve:
                 )
                 optimizer = PreconditionedLBFGS(inverse=inverse)
         return train(objective, optimizer, theta, **self.settings, **shared)
+
+    def _run_inside(self, space: RowSpace, neurons: Array, theta: Array) -> Result:
+        """Train in the span of the rows, and go on outside if rounding has left anything to do."""
+        shared, n_before = self._shared(neurons), self.history.n_iter + bool(self.history.records)
+        callback = shared["callback"]
+        if callback is not None:
+            shared["callback"] = lambda inner, history: callback(space.outside(inner), history)
+        try:
+            result = train(
+                space.objective.select(neurons), LBFGS(), space.inside(theta),
+                **self.settings, **shared,
+            )  # fmt: skip
+        except TrainingInterrupted as stop:
+            raise TrainingInterrupted(_outside(space, stop.result)) from None
+        result = _outside(space, result)
+        if any(end.reason == "interrupted" for end in result.terminations):
+            return result
+        max_iter = self.settings["max_iter"] - (self.history.n_iter - n_before)
+        return train(
+            self.objective.select(neurons), LBFGS(), result.theta,
+            **self.settings | {"max_iter": max_iter}, **self._shared(neurons), is_continued=True,
+        )  # fmt: skip
 
     def _shared(self, neurons: Array) -> dict[str, Any]:
         """The arguments that all runs have in common, for some of the neurons."""
@@ -340,6 +372,12 @@ def _of_neurons(optimizer: Any, index: Array) -> Any:
     if not isinstance(optimizer, PreconditionedLBFGS) or optimizer.inverse is None:
         return optimizer
     return replace(optimizer, inverse=optimizer.inverse[..., index])
+
+
+def _outside(space: RowSpace, result: Result) -> Result:
+    """A result in the span of the rows with its parameters and gradient outside."""
+    theta, gradient = space.outside(result.theta), space.outside(result.gradient)
+    return replace(result, theta=theta, gradient=gradient, hessians={}, state=None)
 
 
 def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:
