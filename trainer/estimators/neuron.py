@@ -533,7 +533,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         return data.part(~mask), data.part(mask)
 
     def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
-        """What to do after every iteration: print, and call the callbacks."""
+        """What to do after every iteration: print, and call the callbacks; None if nothing."""
+        if not (self.verbose or notifier.active):
+            return None
 
         def call(theta: Array, history: History) -> bool:
             if self.verbose and history.n_iter % self.verbose == 0:
