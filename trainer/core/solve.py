@@ -16,8 +16,7 @@ from trainer.core.training import Callback, History, Result, TrainingInterrupted
 from trainer.optimizers.auto import choose
 from trainer.optimizers.base import Optimizer
 from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
-from trainer.optimizers.newton import Newton
-from trainer.optimizers.preconditioner import inverse_hessians
+from trainer.optimizers.preconditioner import curvature_inverses
 
 Array = npt.NDArray[Any]
 
@@ -296,11 +295,11 @@ class _Solve:
         if optimizer is None:
             optimizer, sizes = choose(objective, len(theta), len(neurons))
             rng = np.random.default_rng(self.seed)
-            sample, solved = objective, None
+            sample = objective
             for n_rows in sizes:
                 sample = objective.sample(rng, n_rows)
                 solved = train(
-                    sample, Newton(), theta,
+                    sample, choose(sample, len(theta), len(neurons)).optimizer, theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
                     min_decrease=1e-3 * len(theta) / n_rows,  # below the sampling error
                     **shared,
@@ -308,14 +307,8 @@ class _Solve:
                 theta = solved.theta
                 if any(end.reason == "interrupted" for end in solved.terminations):
                     return solved
-            if solved is not None:
-                hessians = np.stack([solved.hessians[k] for k in range(len(neurons))], axis=-1)
-                inverse = inverse_hessians(
-                    hessians,
-                    lambda k: sample.select(np.array([k])).gram()[..., 0],
-                    objective.loss.min_curvature,
-                )
-                optimizer = PreconditionedLBFGS(inverse=inverse)
+            if sizes:
+                optimizer = PreconditionedLBFGS(inverse=curvature_inverses(sample, theta))
         return train(objective, optimizer, theta, **self.settings, **shared)
 
     def _run_inside(self, space: RowSpace, neurons: Array, theta: Array) -> Result:

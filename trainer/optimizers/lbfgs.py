@@ -12,6 +12,7 @@ from trainer.optimizers.preconditioner import (
     curvature_inverses,
     inverse_diagonal,
     preconditioned,
+    sample_for_curvature,
 )
 
 
@@ -165,7 +166,9 @@ class PreconditionedLBFGS(LBFGS):
     )  # fmt: skip
 
     def _inverse(self, objective: SmoothObjective, theta: Array) -> Array:
-        return curvature_inverses(objective, theta) if self.inverse is None else self.inverse
+        if self.inverse is not None:
+            return self.inverse
+        return curvature_inverses(sample_for_curvature(objective), theta)
 
     def step(self, objective: SmoothObjective, state: LBFGSState) -> LBFGSState:
         """State after one line search, with a new preconditioner where it is due."""
@@ -173,7 +176,7 @@ class PreconditionedLBFGS(LBFGS):
         n_periods, rest = divmod(state.n_steps + period, period)
         is_due = rest == 0 and n_periods > 1 and n_periods.bit_count() == 1
         if self.inverse is None and is_due:
-            inverse = curvature_inverses(objective, state.theta)
+            inverse = curvature_inverses(sample_for_curvature(objective), state.theta)
             state = replace(state, inverse=inverse, pairs=(), scale=np.ones(len(state.J)))
         return super().step(objective, state)
 

@@ -71,14 +71,13 @@ def sample_for_curvature(objective: Any) -> Any:
 
 
 def curvature_inverses(objective: SmoothObjective, theta: Array) -> Array:
-    """Inverses of d²J/dθ² on a sample of the rows, (d + 1, d + 1, K), made definite if necessary.
+    """Inverses of d²J/dθ² (d + 1, d + 1, K), made definite if necessary.
 
     At θ = 0 one is enough if all neurons have the same, (d + 1, d + 1, 1).
     """
     if objective.shares_curvature and not theta.any():
         first = np.array([0])
         objective, theta = objective.select(first), theta[:, first]
-    objective = sample_for_curvature(objective)
     return inverse_hessians(
         objective.value_gradient_hessian(theta)[2],
         lambda k: objective.select(np.array([k])).gram()[..., 0],
