@@ -11,9 +11,10 @@ from trainer.optimizers.base import Array, SmoothObjective
 SAME_SCALE = 10
 """If the curvatures along the features are within this factor, no preconditioner is used."""
 
-SAMPLE_ROWS, ROWS_PER_PARAMETER = 4_000, 10
+SAMPLE_ROWS, ROWS_PER_PARAMETER, LARGEST_SAMPLE = 4_000, 10, 10_000
 """Curvature is measured on a sample of this many rows, or this many per parameter if these are
-more."""
+more, but at most the last number. 20 000 x 500 took 1.0 s of processor time with all rows, and
+.43 s with 5 010."""
 
 RIDGE = 1e-10
 """Fraction of its diagonal added to a Hessian, which is singular for collinear features."""
@@ -64,7 +65,7 @@ def inverse_hessians(hessians: Array, gram: Callable[[int], Array], min_curvatur
 
 def sample_for_curvature(objective: Any) -> Any:
     """The objective over a sample of the rows that is large enough for a Hessian, or over all."""
-    n_rows = max(SAMPLE_ROWS, ROWS_PER_PARAMETER * objective.n_parameters)
+    n_rows = max(SAMPLE_ROWS, min(ROWS_PER_PARAMETER * objective.n_parameters, LARGEST_SAMPLE))
     if objective.n_rows <= n_rows:
         return objective
     return objective.sample(np.random.default_rng(0), n_rows)
