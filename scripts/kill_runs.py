@@ -21,9 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import train
-
 import trainer
+from trainer.commands import train
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
 NOTES = "the user's own"

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from train_options import Parser, number
 
 import trainer
+from trainer.commands.options import Parser, number
 
 # A style of code: how each piece is written, and what can go wrong in it. `u` is dl/dz.
 PIECES = {

@@ -31,6 +31,8 @@ LAYERS = {
     "persistence": {"numpy", "sklearn", "skops", "onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
+    "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"},
+    "__main__": set(),
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.
 LAZY = ["matplotlib", "pandas", "skops"]
@@ -108,9 +110,12 @@ def test_an_import_the_wrong_way_is_noticed(layer, line):
 
 
 def test_scripts_use_public_names_only():
-    for path in (ROOT / "scripts").rglob("*.py"):
-        inside = {m for m in imported(ast.parse(path.read_text())) if m.startswith("trainer.")}
-        assert inside <= {f"trainer.{name}" for name in [*trainer.__all__, "chain_rule"]}, path
+    public = {f"trainer.{name}" for name in [*trainer.__all__, "chain_rule"]}
+    for folder in (ROOT / "scripts", ROOT / "trainer" / "commands"):
+        for path in folder.rglob("*.py"):
+            inside = {m for m in imported(ast.parse(path.read_text())) if m.startswith("trainer.")}
+            own = ("trainer.commands", "trainer.__main__")
+            assert {m for m in inside - public if not m.startswith(own)} == set(), path
 
 
 def loaded_by(statement, packages):

@@ -1,7 +1,6 @@
 """`python scripts/mark.py` as a learner and a grader run it."""
 
 import ast
-import importlib
 import subprocess
 import sys
 import time
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from trainer.commands import mark as script
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "mark.py"
 EXERCISES = ROOT / "docs" / "exercises.py"
 SOLUTION = Path(__file__).with_name("exercises_solution.py")
-sys.path.insert(0, str(SCRIPT.parent))
-script = importlib.import_module("mark")
 
 # The lesson's code in our words: y never reaches its dJ_dw, which returns a name that does not
 # exist; h is called with w, b, x where it takes x, w, b; dsig_dz and dz_db are not there.

@@ -1,7 +1,6 @@
 """A run's folder is the old one or the new one, wherever the process that writes it dies."""
 
 import errno
-import importlib
 import os
 import re
 import resource
@@ -13,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-module = importlib.import_module("run_folder")
+from trainer.commands import run_folder as module
 
 # "b" is of every other run only, as the picture of the decision boundary is.
 OUTPUTS = ("a", "b", "c")
@@ -245,14 +242,13 @@ def test_a_draft_at_work_is_left_alone_and_a_dead_one_cleared(target):
 
 def test_two_processes_at_once_leave_a_whole_folder_of_one_of_them(target):
     code = (
-        "import sys; from pathlib import Path; from run_folder import run_folder\n"
+        "import sys; from pathlib import Path; from trainer.commands.run_folder import run_folder\n"
         "for i in range(60):\n"
         "    with run_folder(Path(sys.argv[1]), ('a', 'b', 'c')) as folder:\n"
         "        for name in ('a', 'c'): (folder / name).write_text(f'{sys.argv[2]} {i}')\n"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(target), name], cwd=SCRIPTS)
-        for name in ("one", "two")
+        subprocess.Popen([sys.executable, "-c", code, str(target), name]) for name in ("one", "two")
     ]
     seen = set()
     while any(process.poll() is None for process in processes):

@@ -1,8 +1,6 @@
 """Every tortured table and option ends in a model, or in one line and the exit status 2."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +8,7 @@ import pytest
 import tortured
 
 from trainer import load_dataset, load_model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-script = importlib.import_module("train")
+from trainer.commands import train as script
 
 
 @pytest.fixture

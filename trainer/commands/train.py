@@ -1,0 +1,369 @@
+"""Train a logistic neuron; leave its pictures, figures and the model in a folder.
+
+logistic-neuron train                            breast cancer, in seconds
+logistic-neuron train moons --optimizer adam     another set; see --list
+logistic-neuron train table.csv --target column  a table of your own
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trainer
+from trainer.commands.console import Signals, run_program, say
+from trainer.commands.options import make_parser
+from trainer.commands.pictures import PICTURES, draw, matplotlib_settings
+from trainer.commands.run_folder import check_place, run_folder
+
+# All that a run leaves behind; other files in its folder are the user's, and stay. The last
+# holds the checksums of the others.
+OUTPUTS = (*PICTURES, "report.html", "suspects.csv", "history.csv", "model.skops", "metrics.json")
+PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn")
+LONGEST_NAME = 200
+"""Bytes of a folder's name: file systems take 255, and a draft's is longer."""
+WRONG_LABELS = 0.1
+"""Share of the training labels that is flipped to show what that costs, for sets known by name."""
+
+
+def main(argv: list[str] | None = None, program: str = "train.py") -> int:
+    """Run the command line; the exit status."""
+    return run_program(program, work, argv)
+
+
+def work(arguments: list[str], signals: Signals) -> int:
+    """List the data sets, or train."""
+    options = make_parser(__doc__).parse_args(arguments)
+    if options.list:
+        list_sets()
+    else:
+        run(options, signals)
+    return 0
+
+
+def list_sets() -> None:
+    """Print the data sets known by name."""
+    known = trainer.list_datasets()
+    width = max(map(len, known))
+    for name, line in known.items():
+        say(f"{name:<{width}}  {line}", hang=width + 2)
+
+
+def run(options: argparse.Namespace, signals: Signals) -> None:
+    """Load, train, evaluate, write, print."""
+    processors = os.environ.get("LOKY_MAX_CPU_COUNT", "1")
+    if not processors.isdecimal():
+        raise ValueError(
+            f"the environment's LOKY_MAX_CPU_COUNT must be an integer, got {processors!r}; unset it"
+        )
+    check_place(options.output)
+    is_file = options.data not in trainer.list_datasets()
+    if options.wrong_labels is None:
+        options.wrong_labels = 0.0 if is_file else WRONG_LABELS
+    data = trainer.load_dataset(
+        options.data, target=options.target, positive=options.positive, random_state=options.seed
+    )
+    import pandas as pd
+
+    X_train, X_test, y_train, y_test = split(data, options.test_size, options.seed)
+    name = data.name
+    while len(os.fsencode(name)) > LONGEST_NAME:
+        name = name[:-1]
+    target = options.output / name
+    with run_folder(target, OUTPUTS) as folder:
+        print_data(data)
+        settings = matplotlib_settings()
+        preprocessor = trainer.make_preprocessor(X_train)
+        rows = {
+            "train": (preprocessor.fit_transform(X_train), y_train),
+            "test": (preprocessor.transform(X_test), y_test),
+        }
+        say(f"\nTraining with optimizer {options.optimizer} on {len(y_train)} rows")
+        neuron = train(options, rows, signals)
+        print_ending(neuron.termination_)
+
+        models = {"LogisticNeuron": neuron, **trainer.reference_models(*rows["train"])}
+        figures = trainer.compare_models(models, rows, data.positive)
+        print_figures(figures, len(y_train), len(y_test))
+        say(verdict(models, *rows["test"], data.positive, figures.loc["test"]), emphasis=".+")
+        wanted = options.wrong_labels and not signals.requested
+        if wanted and better_than_constant(figures.loc["test"]):
+            tried = wrong_labels(options, rows, data, signals)
+            figures = pd.concat([figures, tried])
+
+        from sklearn.pipeline import Pipeline
+
+        model = Pipeline([("preprocessor", preprocessor), ("neuron", neuron)])
+        trainer.save_model(model, folder / "model.skops")
+        neuron.history_.to_csv(folder / "history.csv", index=False)
+        draw(folder, data, model, models, *rows["test"], settings)
+        if options.suspects:
+            from sklearn.base import clone
+
+            suspects = trainer.suspect_labels(clone(model), data.X, data.y)
+            if is_file:  # below the header
+                suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
+            suspects.to_csv(folder / "suspects.csv")
+        if options.report:
+            X_test, y_test = rows["test"]
+            names = preprocessor.get_feature_names_out()
+            trainer.replay_page(
+                neuron, *rows["train"], folder / "report.html", X_test=X_test, y_test=y_test,
+                feature_names=names, title=data.name,
+            )  # fmt: skip
+        write_metrics(folder, options, data, neuron, figures)
+        written = [name for name in OUTPUTS if (folder / name).exists()]
+        signals.finishing = True  # from here on the run ends well
+    say(f"\nWritten to {target}: {', '.join(written)}")
+    say("The model can be loaded again:")
+    say("    from trainer import load_model")
+    say(f"    model = load_model({str(target / 'model.skops')!r})")
+
+
+def split(data: Any, test_size: float, seed: int) -> Any:
+    """X_train, X_test, y_train, y_test, stratified by class."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    with suppress(ValueError):
+        parts = train_test_split(
+            data.X, data.y, test_size=test_size, stratify=data.y, random_state=seed
+        )
+        if all(len(np.unique(y)) == 2 for y in parts[2:]):
+            return parts
+    rarest = np.unique(data.y, return_counts=True)[1].min()
+    raise ValueError(
+        f"--test-size {test_size:g} of {len(data.y)} rows, {rarest} of them of the rarer class, "
+        "leaves a class without training or test rows; choose another --test-size or add rows"
+    )
+
+
+def train(options: argparse.Namespace, rows: dict[str, Any], signals: Signals) -> Any:
+    """The neuron, fitted on the training rows."""
+    neuron = trainer.LogisticNeuron(
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        max_iter=options.max_iter,
+        batch_size=options.batch_size,
+        alpha=options.alpha,
+        tol=options.tol,
+        early_stopping=options.early_stopping,
+        random_state=options.seed,
+    )
+    # The cost on the test rows is recorded, no more; with early stopping it would decide.
+    X_val, y_val = (None, None) if options.early_stopping else rows["test"]
+    neuron.set_callbacks(TrainingWatch(signals))
+    signals.training = True
+    try:
+        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+    finally:
+        signals.training = False
+    return neuron.set_callbacks()
+
+
+class TrainingWatch:
+    """A scikit-learn callback: a bar on a terminal, and the end of training when it is asked for.
+
+    scikit-learn's own ProgressBar takes time that grows with the square of the iterations.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+        self.bar: Any = None
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Show the bar."""
+        if sys.stdout.isatty():
+            from rich.progress import Progress
+
+            self.bar = Progress(transient=True)
+            self.task = self.bar.add_task("iterations", total=context.max_subtasks)
+            self.bar.start()
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Nothing to show yet."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
+        """One iteration more, or all; whether to stop."""
+        if context.parent is None:
+            self.teardown(estimator, context)  # the line is clear for the fit's warning
+        elif self.bar is not None:
+            self.bar.advance(self.task)
+        return self.signals.requested
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Take the bar away, whatever has happened."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def class_counts(data: Any) -> dict[str, int]:
+    """Rows of each class."""
+    import numpy as np
+
+    labels, counts = np.unique(data.y, return_counts=True)
+    return {str(label): int(n) for label, n in zip(labels, counts, strict=True)}
+
+
+def print_data(data: Any) -> None:
+    """What there is to learn from."""
+    n = len(data.X)
+    counts = class_counts(data).items()
+    balance = (f"{label} ({count} rows, {count / n:.1%})" for label, count in counts)
+    say(f"{data.name}: {data.description}")
+    say(f"{n} rows, {data.X.shape[1]} features; classes {' and '.join(balance)}")
+    say(f"The neuron gives the probability of: {data.positive}")
+    for note in data.notes:
+        say(f"Note: {note}")
+
+
+def print_ending(ending: Any) -> None:
+    """Why training stopped; where that was not as it should be, a warning has said it."""
+    if ending.converged:
+        why = f": {ending.message}"
+    elif ending.reason == "interrupted":
+        why = ": interrupted; the best parameters are kept"
+    else:
+        why = f", before it was done ({ending.reason})"
+    say(f"Stopped after {ending.n_iter} iterations{why}")
+
+
+def print_figures(figures: Any, n_train: int, n_test: int) -> None:
+    """The tables of figures, the best of each column marked."""
+    say(f"\n{'':<20}" + "".join(f"{column:>11}" for column in figures.columns))
+    headings = {"train": f"On the {n_train} training rows", "test": f"On the {n_test} test rows"}
+    for part in figures.index.unique(level=0):
+        print_table(figures.loc[part], headings[part])
+    say("* the best of each column, to the digits shown")
+
+
+def print_table(figures: Any, heading: str) -> None:
+    """A heading, and a line for each model."""
+    say(heading)
+    shown = figures.round(3)
+    for name, line in shown.iterrows():
+        cells = (
+            f"{value:>10.3f}" + ("*" if value == best(shown[column]) else " ")
+            for column, value in line.items()
+        )
+        say(f"  {name:<19}{''.join(cells)}".rstrip(), emphasis=r"\S+\*")
+
+
+def best(column: Any) -> float:
+    """The best figure of a column: the lowest error, the highest share of what is right."""
+    return float(column.min() if column.name in {"Brier", "log loss"} else column.max())
+
+
+def better_than_constant(figures: Any) -> bool:
+    """Whether the neuron's Brier score is lower than that of the constant by a hundredth of it."""
+    brier = figures["Brier"]
+    return bool(brier["LogisticNeuron"] <= 0.99 * brier["constant"])
+
+
+def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any) -> str:
+    """What the Brier scores on these rows say, in a sentence."""
+    ours, theirs, constant = (
+        figures.loc[name, "Brier"] for name in ("LogisticNeuron", "LogisticRegression", "constant")
+    )
+    if not better_than_constant(figures):
+        return (
+            f"The neuron is no better than the constant probability, Brier score {ours:.4f} "
+            f"against {constant:.4f}: perhaps no line parts these classes."
+        )
+    difference, margin = trainer.brier_difference(
+        models["LogisticNeuron"], models["LogisticRegression"], X, y, positive
+    )
+    apart = f"{abs(difference):.4f} ± {margin:.4f} (95 % confidence interval)"
+    scores = f"{ours:.4f} against {theirs:.4f}"
+    if abs(difference) <= margin:
+        return (
+            "These rows cannot tell the neuron and LogisticRegression apart: Brier score "
+            f"{scores}, a difference of {apart}."
+        )
+    if difference > 0:
+        return f"LogisticRegression's Brier score is lower on these rows: {scores}, by {apart}."
+    return f"The neuron's Brier score is lower on these rows: {scores}, by {apart}."
+
+
+def wrong_labels(
+    options: argparse.Namespace, rows: dict[str, Any], data: Any, signals: Signals
+) -> Any:
+    """Train with some labels flipped, print what that costs; None if training was interrupted."""
+    import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+
+    X, y = rows["train"]
+    n_wrong = max(1, round(options.wrong_labels * len(y)))
+    flipped = np.random.default_rng(options.seed).choice(len(y), n_wrong, replace=False)
+    first, second = np.unique(y)
+    wrong = y.copy()
+    wrong[flipped] = np.where(y[flipped] == first, second, first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the run itself has warned
+        neuron = train(options, rows | {"train": (X, wrong)}, signals)
+        if signals.requested:
+            return None
+        models = {"LogisticNeuron": neuron, **trainer.reference_models(X, wrong)}
+    figures = trainer.compare_models(models, {"wrong_labels": rows["test"]}, data.positive)
+    say()
+    print_table(
+        figures.loc["wrong_labels"],
+        f"On the test rows, after training with {n_wrong} of {len(y)} labels wrong",
+    )
+    sentence = verdict(models, *rows["test"], data.positive, figures.loc["wrong_labels"])
+    say(sentence, emphasis=".+")
+    return figures
+
+
+def write_metrics(
+    folder: Path, options: argparse.Namespace, data: Any, neuron: Any, figures: Any
+) -> None:
+    """The run in figures, and the checksums of its files.
+
+    The same for the same seed, but for the seconds, which the model's file holds too.
+    """
+    import hashlib
+    import json
+    import platform
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    termination = {
+        name: None if value != value else value  # NaN is no JSON
+        for name, value in asdict(neuron.termination_).items()
+    }
+    report = {
+        "data": {
+            "name": data.name,
+            "description": data.description,
+            "rows": len(data.X),
+            "features": data.X.shape[1],
+            "classes": class_counts(data),
+            "positive": str(data.positive),
+            "notes": data.notes,
+        },
+        "test_size": options.test_size,
+        "wrong_labels": options.wrong_labels,
+        "seed": options.seed,
+        "parameters": neuron.get_params(),
+        "termination": termination,
+        "figures": {
+            part: figures.loc[part].to_dict("index") for part in figures.index.unique(level=0)
+        },
+        "sha256": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (folder / name for name in OUTPUTS)
+            if path.exists()
+        },
+        "versions": {
+            "trainer": trainer.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+        },
+    }
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    # In JSON, too, an escape stands for half a character, as names of files may hold.
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
