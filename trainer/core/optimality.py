@@ -38,8 +38,8 @@ PRODUCTS = 32
 """Above that, Lanczos and conjugate gradients each use at most this many Hessian products.
 
 The smallest eigenvalue of 4 000 x 1 000 normal features was .00275; it was estimated as .0087,
-.0049, .0038 and .0029 after 10, 20, 30 and 80 products. Its sign is clear after 20, and each product
-costs as much as an iteration of training.
+.0049, .0038 and .0029 after 10, 20, 30 and 80 products. Its sign is clear after 20, and a
+product costs as much as an iteration of training.
 """
 
 SHARE_PER_TOL = 100

@@ -313,8 +313,8 @@ class _Solve:
 
     def _run_inside(self, space: RowSpace, neurons: Array, theta: Array) -> Result:
         """Train in the span of the rows, and go on outside if rounding has left anything to do."""
-        shared, n_before = self._shared(neurons), self.history.n_iter + bool(self.history.records)
-        callback = shared["callback"]
+        shared, max_iter = self._shared(neurons), self.settings["max_iter"]
+        callback, n_before = shared["callback"], len(self.history.records)
         if callback is not None:
             shared["callback"] = lambda inner, history: callback(space.outside(inner), history)
         try:
@@ -327,11 +327,18 @@ class _Solve:
         result = _outside(space, result)
         if any(end.reason == "interrupted" for end in result.terminations):
             return result
-        max_iter = self.settings["max_iter"] - (self.history.n_iter - n_before)
-        return train(
+        n_left = max_iter - (self.history.n_iter - n_before)
+        result = train(
             self.objective.select(neurons), LBFGS(), result.theta,
-            **self.settings | {"max_iter": max_iter}, **self._shared(neurons), is_continued=True,
+            **self.settings | {"max_iter": n_left}, **self._shared(neurons), is_continued=True,
         )  # fmt: skip
+        ends = [
+            replace(end, message=message(end.reason, **vars(end), max_iter=max_iter))
+            if end.reason == "max_iter"
+            else end
+            for end in result.terminations
+        ]
+        return replace(result, terminations=ends)
 
     def _shared(self, neurons: Array) -> dict[str, Any]:
         """The arguments that all runs have in common, for some of the neurons."""

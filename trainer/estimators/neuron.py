@@ -72,8 +72,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     ----------
     optimizer : str or Optimizer, default="auto"
         A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
-        "lbfgs", or "auto", which chooses between them by the shape of the data and solves a
-        sample of the rows first where there are many. Or an update rule:
+        "lbfgs", or "auto", which chooses between them by the shape of the data, gives L-BFGS
+        a Hessian as preconditioner, and solves a sample of the rows first where there are
+        many. Or an update rule:
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.

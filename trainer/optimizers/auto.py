@@ -35,7 +35,7 @@ class Choice(NamedTuple):
 
 
 def choose(objective: SmoothObjective, n_parameters: int, n_neurons: int) -> Choice:
-    """Choose Newton for few rows, L-BFGS for many features, and both for many rows.
+    """Choose Newton where Hessians are cheap, else L-BFGS, preconditioned unless d is too large.
 
     If there are many more rows than a sample needs, the minimum on a sample is close to the
     minimum on all rows, and its Hessian is a preconditioner with which L-BFGS needs only a few
