@@ -21,6 +21,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import kill_fits
 import kill_runs
 import numpy as np
 import pandas as pd
@@ -153,6 +154,15 @@ def killed_runs(place: Path, size: int, seed: int) -> Step:
     return Step(size, "kills", details, said.getvalue().splitlines())
 
 
+def killed_fits(place: Path, size: int, seed: int) -> Step:
+    """Fits that are killed and resumed from their checkpoints, see `kill_fits.py`."""
+    said = StringIO()
+    with redirect_stderr(said):
+        counts = kill_fits.campaign(place, size, seed, with_cluster=False)
+    details = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+    return Step(size, "fits", details, said.getvalue().splitlines())
+
+
 def strange_input(place: Path, size: int, seed: int) -> Step:
     """Examples of hypothesis for every public entrance; their number is that of the profile."""
     import subprocess
@@ -176,6 +186,7 @@ STEPS: dict[str, tuple[Callable[[Path, int, int], Step], int]] = {
     "round trips": (round_trips, 1000),
     "model files": (model_files, 2000),
     "killed runs": (killed_runs, 100),
+    "killed fits": (killed_fits, 200),
     "strange input": (strange_input, 5000),
 }
 """The steps, and their full sizes. A step is a function of a folder, a size and a seed."""

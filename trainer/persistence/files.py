@@ -42,7 +42,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise ValueError(f"{path} must be a file, got a folder or a device; choose another name")
     file = draft = None
     try:
-        _clear_drafts(path.parent)
+        clear_drafts(path.parent)
         file = _new_draft(path.parent)
         draft = Path(file.name)
         file.write(data)
@@ -82,8 +82,8 @@ def _new_draft(folder: Path) -> IO[bytes]:
         file.close()
 
 
-def _clear_drafts(folder: Path) -> None:
-    """Remove drafts that no living process has locked."""
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder that no living process has locked."""
     if fcntl is None:
         return
     for draft in folder.glob(DRAFT.format("*")):
