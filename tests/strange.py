@@ -130,6 +130,7 @@ def packed(X, container):
     elif container == "list":
         return X.tolist()
     elif container == "pandas":
+        X = X.astype(X.dtype.newbyteorder("="))  # pandas itself cannot index others
         return pd.DataFrame(X, columns=[f"c{j}" for j in range(X.shape[1])])
     elif container in ("polars", "arrow"):
         try:

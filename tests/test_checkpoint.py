@@ -441,10 +441,6 @@ def test_drafts_of_killed_fits_are_cleared(path):
     assert sorted(path.parent.iterdir()) == sorted([path, other])
 
 
-def module_files():
-    return importlib.import_module("trainer.persistence.files")
-
-
 def test_values_keep_their_types_and_layout():
     base = np.arange(24.0).reshape(2, 3, 4)
     values = {

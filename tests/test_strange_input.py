@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
-import trainer
 from trainer import (
     LogisticNeuron,
     LogisticNeuronCV,
@@ -381,7 +380,7 @@ def test_the_judge_sees_what_is_no_refusal():
         raise IndexError
 
     with pytest.raises(strange.FindingError), strange.answered([]):
-        trainer.coefficient_table(LogisticNeuron().fit(X[:, :1], y), X[:, :1], y, level=object())
+        X.reshape(7)
     with pytest.raises(IndexError), strange.answered([]):
         index_out_of_range()
     with pytest.raises(RuntimeWarning), strange.answered([]):

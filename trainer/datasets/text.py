@@ -58,6 +58,8 @@ def nearest(value: Any, among: Iterable[Any]) -> str:
     'the nearest is "income"'
     """
     names = {str(name)[:100].lower(): str(name) for name in among}
+    if not names:
+        return "there is none"
     if len(names) > MOST_COMPARED:
         return f"there are {len(names)} others, such as {quote(next(iter(names.values())))}"
     best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=0.0)[0]

@@ -684,6 +684,7 @@ def _mark_numbers(answer: Any, name: str, at: tuple[Any, ...]) -> Mark:
     return Mark(name, " Or: ".join(told), score, named, table)
 
 
+@np.errstate(all="ignore")
 def _table(name: str, outcomes: list[Outcome], rtol: float = RTOL) -> Any:
     import pandas as pd
 

@@ -229,11 +229,6 @@ def open_rows(
     names = [target] if weight is None else [target, weight]
     found = check_same_columns(parts, [*names, *(columns or ())])
     features = [name for name in (found if columns is None else columns) if name not in names]
-    if not features:
-        raise ValueError(
-            f"{parts[0].name} must have a feature beside {' and '.join(map(quote, names))}, got "
-            "none; name its columns"
-        )
     table = Table(parts, features, Labels(target), weight, text, progress, budget)
     n_drawn = MAX_SAMPLE_ROWS + (MAX_TEST_ROWS if test_size else 0)
     if client is not None:
@@ -273,6 +268,11 @@ class Plan:
         self, table: "Table", draw: "Draw", classes: tuple[Any, bool], test_size: float
     ) -> None:
         labels = table.labels
+        if not table.features:
+            raise ValueError(
+                f"{table.parts[0].name} must have a feature beside {quote(labels.target)}, got "
+                "none; name its columns"
+            )
         labels.decide(*classes)
         sample = table.sample(draw)
         is_all = len(sample.keys) == table.n_rows
