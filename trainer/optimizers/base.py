@@ -5,7 +5,7 @@ An optimizer is a dataclass whose fields are its parameters, with two methods:
 ``step(objective, state)`` returns the state after one more iteration. An optimizer uses the
 objective, never the data. States are immutable. The last axis of a state's arrays is that of the
 bank's K neurons, so that finished neurons can be removed; arrays that all neurons share have
-another.
+another. Checkpoints can hold a state of arrays, numbers, text, None, and tuples of these.
 """
 
 from collections.abc import Iterator
