@@ -1,16 +1,22 @@
 """Draw the gallery's pictures into docs/gallery, or into the folder given.
 
 python scripts/gallery.py [folder]
+
+The picture of the replay page is taken by Chromium; where none is installed, it is left out.
 """
 
+import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
@@ -21,6 +27,7 @@ import trainer
 DPI = 90
 N_SPLITS = 20
 """Splits into training and test rows that the effect of wrong labels is averaged over."""
+WINDOW = "1280,1262"  # pixels of the picture of the replay page
 
 
 def main(folder: Path) -> None:
@@ -32,6 +39,8 @@ def main(folder: Path) -> None:
         path = folder / f"{picture.__name__}.png"
         picture().figure_.savefig(path, dpi=DPI, metadata={"Software": None})  # no version in it
         print(path)
+    path = folder / "replay.png"
+    print(path if replay(path) else "replay.png is left out: Chromium was not found")
 
 
 def calibration() -> Any:
@@ -67,7 +76,7 @@ def loss_curves() -> Any:
 
 
 def penalty_curve() -> Any:
-    """The score on held-out rows against the penalty, for each fold and their mean."""
+    """The score on the validation set against the penalty, for each fold and their mean."""
     X, y = rows("breast_cancer")
     search = trainer.LogisticNeuronCV(random_state=0).fit(X, y)
     title = "breast_cancer: cross-validated penalty"
@@ -109,6 +118,29 @@ def wrong_labels() -> Any:
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, title=f"mean of {N_SPLITS} splits ± 2 standard errors")
     return SimpleNamespace(figure_=figure)
+
+
+def replay(path: Path) -> bool:
+    """The replay page at iteration 2 of a run with default settings; False without a browser."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        return False
+    X, y = rows("moons")
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
+    with TemporaryDirectory() as folder:
+        page = Path(folder, "moons.html")
+        fitted(X, y).to_html(page, X, y, X_test=X_test, y_test=y_test, title="moons")
+        flags = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--force-device-scale-factor=1", f"--window-size={WINDOW}",
+            f"--user-data-dir={folder}/chromium", f"--screenshot={path.absolute()}",
+        ]  # fmt: skip
+        command = [browser, *flags, f"{page.as_uri()}#step=2"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256)  # colours: a third of the size
+    few.save(path, optimize=True)
+    return True
 
 
 def rows(name: str) -> tuple[Any, Any]:

@@ -5,15 +5,18 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from string import Formatter
 
 import numpy as np
 import pytest
 
-from trainer import LogisticNeuron, list_datasets, load_dataset, make_preprocessor
+from trainer import LogisticNeuron, explain, list_datasets, load_dataset, make_preprocessor
 from trainer.commands import explain as script
 from trainer.commands import screens
+from trainer.core.termination import REASONS, message
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "explain.py"
@@ -173,6 +176,20 @@ def test_the_end_is_the_trainers():
     assert alone == pytest.approx(penalised - penalty, abs=1e-6)
     right = neuron.score(X, data.y == data.positive)
     assert f"{right:.1%} of the samples" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_ending_fits_the_screen(reason):
+    data = load_dataset("moons")
+    neuron = LogisticNeuron(n_starts=1).fit(data.X, data.y == data.positive)
+    start = explain((np.zeros(2), 0.0), data.X, data.y == data.positive)
+    fields = {part[1] for part in Formatter().parse(REASONS[reason].message) if part[1]}
+    values = dict.fromkeys(fields, -1.2345e-100)  # as wide as numbers get
+    values |= dict.fromkeys(fields & {"max_iter", "n_iter", "n_rows", "patience"}, 1000)
+    neuron.n_iter_, neuron.alpha_ = 1000, 1.2345e-10
+    neuron.termination_ = replace(neuron.termination_, message=message(reason, **values))
+    text = screens.to_the_end(neuron, data.X, (data.y == data.positive).astype(int), start, 499)
+    fits({"Trained to the end": text})
 
 
 def run(*arguments, **options):

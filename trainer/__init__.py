@@ -46,6 +46,7 @@ _LAZY = {
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
+    "self_contained_page": "inspection.page",
     "to_onnx": "persistence.export",
     "suspect_labels": "estimators.suspects",
     "trace": "inspection",

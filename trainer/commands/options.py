@@ -163,7 +163,7 @@ def make_parser(description: str | None) -> Parser:
     add("--alpha", type=penalty, default=DEFAULTS["alpha"], metavar="ALPHA", help=what)
     what = "done when no component of the gradient exceeds this"
     add("--tol", type=not_negative, default=DEFAULTS["tol"], help=what)
-    what = "hold out a tenth of the training rows; stop when the cost on them no longer improves"
+    what = "stop when the cost on a validation set, a tenth of the training rows, does not improve"
     add_switch("--early-stopping", what)
     what = "share of the rows kept from training, to test on"
     add("--test-size", type=share, default=0.2, metavar="SHARE", help=what)

@@ -84,12 +84,12 @@ def draw(
 
     neuron = model["neuron"]
     name = data.name if len(data.name) <= LONGEST_NAME else f"{data.name[:LONGEST_NAME]}..."
-    held_out = "training rows held out" if neuron.early_stopping else "test rows"
+    watched = "validation set" if neuron.early_stopping else "test set"
     compared = {name: models[name] for name in models if name != "constant"}
 
     def loss_curve() -> Any:
         title = f"{name}: loss"
-        return trainer.LossCurveDisplay.from_estimator(neuron, held_out_label=held_out, name=title)
+        return trainer.LossCurveDisplay.from_estimator(neuron, validation_label=watched, name=title)
 
     def calibration() -> Any:
         title = f"{name}: calibration on {len(y)} test rows"

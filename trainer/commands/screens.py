@@ -375,10 +375,10 @@ def to_the_end(neuron: Any, X: Any, y: Any, start: Any, row: int) -> str:
         of_sample[when] = [f"{z:.4g}", f"{sigma:.6f}", *small]
     right = np.mean(neuron.predict(X) == y)
     return page(
-        "By default the trainer takes better steps than gradient descent: it also uses how the "
-        "slope changes (the second derivative). An iteration is one such step. What it minimizes "
-        f"is J plus a penalty, α/2 times the sum of all w², with α = {neuron.alpha_:.3g}; so the "
-        "gradient is dJ/dw + α·w. The penalty keeps the weights from growing without end.",
+        "By default the trainer takes better steps than gradient descent: it also uses the second "
+        "derivative, how the slope changes. An iteration is one step. It minimizes J plus a "
+        "penalty that keeps the weights small, α/2 times the sum of all w², with α = "
+        f"{neuron.alpha_:.3g}; so the gradient is dJ/dw + α·w.",
         columns(rows, 10),
         f"It stopped after {neuron.n_iter_} iterations, with tol = {neuron.tol:g}: "
         f"{neuron.termination_.message}. At the end J alone is "
