@@ -313,7 +313,8 @@ def wrong_labels(
         figures.loc["wrong_labels"],
         f"On the test rows, after training with {n_wrong} of {len(y)} labels wrong",
     )
-    sentence = verdict(models, *rows["test"], data.positive, figures.loc["wrong_labels"])
+    X_test, y_test = rows["test"]
+    sentence = verdict(models, X_test, y_test, data.positive, figures.loc["wrong_labels"])
     say(sentence, emphasis=".+")
     return figures
 
