@@ -126,6 +126,8 @@ def cases(with_cluster: bool) -> dict[str, tuple[Rows, dict[str, Any]]]:
         found[f"{name}, early stopping"] = bank, {"optimizer": name, **more}
     found |= {
         "auto": (small, {}),
+        "auto, more columns than rows": (lambda place: table(80, 300), {}),
+        "auto, many columns": (lambda place: table(3_000, 60), {"tol": 1e-9}),
         "auto, bank": (bank, {"alpha": 1e-6}),
         "auto, class weights": (bank, {"class_weight": "balanced", "fit_intercept": False}),
         "samples": (large, {"tol": 1e-12}),

@@ -4,8 +4,7 @@ An optimizer is a dataclass whose fields are its parameters, with two methods:
 ``init(objective, theta)`` returns the state before the first iteration, and
 ``step(objective, state)`` returns the state after one more iteration. An optimizer uses the
 objective, never the data. States are immutable. The last axis of a state's arrays is that of the
-bank's K neurons, so that finished neurons can be removed. Checkpoints can hold a state of arrays,
-numbers, text, None, and tuples of these.
+bank's K neurons, so that finished neurons can be removed.
 """
 
 from collections.abc import Iterator
@@ -43,6 +42,8 @@ class SmoothObjective(Protocol):
 @dataclass(frozen=True)
 class State:
     """Parameters θ (d + 1, K), with J (K,) and dJ/dθ (d + 1, K) there, and optional values.
+
+    Checkpoints hold states of arrays, numbers, text, None, and tuples of these.
 
     Attributes
     ----------
