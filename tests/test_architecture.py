@@ -34,7 +34,8 @@ LAYERS = {
     "persistence": {"numpy", "sklearn", "skops", "onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
-    "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"},
+    "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"}
+    | {"dask", "distributed"},
     "__main__": set(),
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.

@@ -25,6 +25,7 @@ _LAZY = {
     "OPTIMIZERS": "optimizers",
     "Objective": "core.objective",
     "Replay": "inspection",
+    "ShardedRows": "sources.cluster",
     "PenaltyCurveDisplay": "plots.penalty_curve",
     "ReliabilityCurve": "inspection.evaluation",
     "Termination": "core.termination",
@@ -49,6 +50,7 @@ _LAZY = {
     "save_model": "persistence.models",
     "self_contained_page": "inspection.page",
     "to_onnx": "persistence.export",
+    "too_large_for_memory": "sources.size",
     "suspect_labels": "estimators.suspects",
     "trace": "inspection",
 }

@@ -138,6 +138,8 @@ class ArrayRows:
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """See `Rows.map_sum`."""
         n_neurons = args[0].shape[1] if args else 1
+        if n_neurons == 1 and self.n_rows <= MIN_BLOCK_ROWS:  # in a mini-batch every call counts
+            return kernel(self._block(None), *args)
         size = self._block_rows(n_neurons)
         with parallel.session():
             if n_neurons > MAX_BANK_ON_BLAS_THREADS:

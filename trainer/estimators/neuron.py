@@ -115,9 +115,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Start where the last fit ended, if there was one.
     n_starts : int, default=4
         J can have several minima. With more than one start, the minimum found is compared
-        with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
-        the lowest J wins. No other start is tried where the minimum leaves few rows on the
-        wrong side. For solvers only.
+        with where multiples of its parameters, a fit in which distant rows have no leverage,
+        and, from the fifth start on, random starts lead; the lowest J wins. No other start is
+        tried where few rows are on the wrong side and J is low. For solvers only.
     noise_rates : array-like of shape (n_classes,), dict, "symmetric", "learn" or None, \
             default=None
         Rates at which the labels of `y` are wrong: for each class, in the order of `classes_`
