@@ -73,8 +73,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     ----------
     optimizer : str or Optimizer, default="auto"
         A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
-        "lbfgs", or "auto", which chooses between them by the shape of the data and solves a
-        sample of the rows first where there are many. Or an update rule:
+        "lbfgs", or "auto", which chooses between them by the shape of the data, gives L-BFGS
+        a Hessian as preconditioner, and solves a sample of the rows first where there are
+        many. Or an update rule:
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
@@ -546,7 +547,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         return data.part(~mask), data.part(mask)
 
     def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
-        """What to do after every iteration: print, and call the callbacks."""
+        """What to do after every iteration: print, and call the callbacks; None if nothing."""
+        if not (self.verbose or notifier.active):
+            return None
 
         def call(theta: Array, history: History) -> bool:
             if self.verbose and history.n_iter % self.verbose == 0:
