@@ -203,6 +203,12 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(client, data, fit, wor
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("rates", ["learn", [0.1, 0.1]])
+def test_rates_of_wrong_labels_are_refused(client, data, rates):
+    with pytest.raises(ValueError, match="noise_rates must be None for rows on a cluster"):
+        LogisticNeuron(noise_rates=rates).fit(data.shards.X, data.shards.y)
+
+
 def test_mini_batches_are_refused(client, data):
     with pytest.raises(ValueError, match="batch_size must be None for rows on a cluster"):
         LogisticNeuron(optimizer="adam", batch_size=32).fit(data.shards.X, data.shards.y)
