@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import StandardScaler
 
-from trainer import LogisticNeuron, LogisticNeuronCV, ShardedRows, open_rows
+from trainer import Checkpoint, LogisticNeuron, LogisticNeuronCV, ShardedRows, open_rows
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.estimators.data import prepare
@@ -79,6 +80,32 @@ def test_arrays(client, data, optimizer):
     expected = LogisticNeuron(**settings).fit(data.X, data.y)
     np.testing.assert_allclose(neuron.coef_, expected.coef_, atol=1e-8)
     assert neuron.termination_.reason == expected.termination_.reason
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("optimizer", ["auto", "adam"])
+def test_a_fit_goes_on_from_its_checkpoint(client, data, optimizer, tmp_path):
+    """And only with the same shards."""
+    path = tmp_path / "fit.checkpoint"
+    settings = {"optimizer": optimizer, "max_iter": 12, "tol": 1e-9}
+    expected = LogisticNeuron(**settings).fit(data.shards.X, data.shards.y)
+
+    class Stops(Checkpoint):
+        def on_fit_task_end(self, estimator, context):
+            super().on_fit_task_end(estimator, context)
+            return context.task_id == 2
+
+    neuron = LogisticNeuron(**settings).set_callbacks(Stops(path, every=0))
+    neuron.fit(data.shards.X, data.shards.y)
+    assert neuron.termination_.reason == "interrupted"
+    neuron.set_callbacks().fit(data.shards.X, data.shards.y, resume=path)
+    assert neuron.coef_.tobytes() == expected.coef_.tobytes()
+    assert neuron.loss_curve_.tobytes() == expected.loss_curve_.tobytes()
+    assert replace(neuron.termination_, seconds=0) == replace(expected.termination_, seconds=0)
+    with pytest.raises(ValueError, match="sample_weight had other values"):
+        neuron.fit(data.shards.X, data.shards.y, data.shards.weight, resume=path)
+    with pytest.raises(ValueError, match="X had other values"):
+        neuron.fit(data.shards.X.rechunk({0: 100}), data.shards.y.rechunk(100), resume=path)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {"benign": 3.0, "malignant": 1.0}])

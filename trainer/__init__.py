@@ -11,6 +11,7 @@ _LAZY = {
     "ArrayRows": "core.rows",
     "BrierDecomposition": "inspection.evaluation",
     "CalibrationDisplay": "plots.calibration",
+    "Checkpoint": "estimators.checkpoint",
     "ConsistencyBand": "inspection.evaluation",
     "CostSurface": "inspection",
     "CostSurfaceDisplay": "plots.cost_surface",

@@ -193,6 +193,10 @@ def make_parser(description: str | None) -> Parser:
     add("--wait", type=seconds, default=300.0, metavar="SECONDS", help=what)
     what = "where the folder of results, named after the data set, is put"
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER", help=what)
+    what = "keep the fit in a file beside that folder while it runs, for --resume"
+    add_switch("--checkpoint", what)
+    what = "go on with a fit that was stopped, and keep it as --checkpoint does"
+    add_switch("--resume", what)
     what = "also write suspects.csv: the rows, ranked by how unlikely their label is out of fold"
     add("--suspects", action="store_true", help=what)
     what = "also write report.html, a page that replays the training"

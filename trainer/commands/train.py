@@ -64,6 +64,9 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
     while len(os.fsencode(name)) > LONGEST_NAME:
         name = name[:-1]
     target = options.output / name
+    checkpoint = None
+    if options.checkpoint or options.resume:
+        checkpoint = target.with_name(f"{name}.checkpoint")
     with run_folder(target, OUTPUTS) as folder, opened as table:
         data, preprocessor, test = table.data, table.preprocessor, table.scored["test"]
         if options.wrong_labels is None:
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         print_data(table)
         settings = matplotlib_settings()
         say(f"\nTraining with optimizer {options.optimizer} on {table.n_training} rows")
-        neuron = train(options, table, signals)
+        neuron = train(options, table, signals, checkpoint)
         print_ending(neuron.termination_)
         if table.close_bar is not None:
             say(f"All rows were read {neuron.termination_.n_passes:.1f} times")
@@ -109,20 +112,38 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         write_metrics(folder, options, table, neuron, figures)
         written = [name for name in OUTPUTS if (folder / name).exists()]
         signals.finishing = True  # from here on the run ends well
+    if checkpoint is not None and neuron.termination_.reason != "interrupted":
+        checkpoint.unlink(missing_ok=True)
     say(f"\nWritten to {target}: {', '.join(written)}")
+    if checkpoint is not None and checkpoint.exists():
+        say(f"The same command with --resume goes on from {checkpoint}")
     say("The model can be loaded again:")
     say("    from trainer import load_model")
     say(f"    model = load_model({str(target / 'model.skops')!r})")
 
 
-def train(options: argparse.Namespace, table: rows.Table, signals: Signals) -> Any:
+def train(
+    options: argparse.Namespace,
+    table: rows.Table,
+    signals: Signals,
+    checkpoint: Path | None = None,
+) -> Any:
     """The neuron, fitted on the training rows."""
     neuron = rows.make_neuron(options)
-    neuron.set_callbacks(TrainingWatch(signals, table.close_bar))
+    callbacks: list[Any] = [TrainingWatch(signals, table.close_bar)]
+    resume = None
+    if checkpoint is not None:
+        callbacks.append(trainer.Checkpoint(checkpoint))
+        if options.resume and checkpoint.exists():
+            resume = checkpoint
+            say(f"Going on from {checkpoint}")
+        elif options.resume:
+            say(f"There is no {checkpoint}: training starts at the beginning")
+    neuron.set_callbacks(*callbacks)
     signals.training = True
     try:
         X_val, y_val = table.validation
-        neuron.fit(*table.training, X_val=X_val, y_val=y_val)
+        neuron.fit(*table.training, X_val=X_val, y_val=y_val, resume=resume)
     finally:
         signals.training = False
     return neuron.set_callbacks()

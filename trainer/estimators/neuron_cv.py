@@ -7,7 +7,6 @@ curvature serves all.
 
 import warnings
 from numbers import Integral
-from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self
 from zlib import crc32
 
@@ -26,7 +25,7 @@ from trainer.core.loss import Loss, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
 from trainer.core.solve import solve
-from trainer.core.training import TrainingInterrupted, train
+from trainer.core.training import History, TrainingInterrupted, train
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
@@ -190,7 +189,7 @@ class LogisticNeuronCV(LogisticNeuron):
         ConvergenceWarning
             If the final neuron's training stopped before it converged.
         """
-        started = perf_counter()
+        history = History()  # seconds count from here
         with unchanged_on_error(self), np.errstate(all="ignore"), session():
             seed = self._draw_seed()
             data = prepare(self, X, y, sample_weight, reset=True)
@@ -230,10 +229,11 @@ class LogisticNeuronCV(LogisticNeuron):
                     max_iter=self.max_iter,
                     tol=self.tol,
                     callback=self._after_iteration(notifier, data.dtype),
+                    history=history,
                 )
             except TrainingInterrupted:
                 raise KeyboardInterrupt from None
-            self._store(result, data.dtype, started)
+            self._store(result, data.dtype)
             notifier.end(lambda: unpack(result.theta, data.dtype))
         self._report()
         return self
