@@ -1,7 +1,7 @@
 """`LogisticNeuron`: the trainer as a scikit-learn classifier."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
@@ -21,6 +21,7 @@ from trainer.core.objective import Objective
 from trainer.core.solve import solve
 from trainer.core.termination import Termination
 from trainer.core.training import History, Result, TrainingInterrupted, train
+from trainer.estimators.array_api import placed_like
 from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.holdout import held_out
@@ -31,6 +32,9 @@ from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.optimizers.base import RuleState
 
 Array = npt.NDArray[Any]
+
+_OF_LABELS = ("classes_", "feature_names_in_", "noise_rates_", "noise_rates_std_err_")
+"""Fitted arrays that stay in NumPy under `array_api_dispatch`."""
 
 
 class DivergenceError(ValueError):
@@ -334,6 +338,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             # "auto" solves up to two samples before a run, and a run may go on once
             n_runs = (1 if n_starts == 1 else 2) * (2 if optimizer is not None else 4)
             notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
+            fitted = self._fitted_like(X, data.dtype)
             history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
             try:
                 result = solve(
@@ -346,13 +351,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                     tol=self.tol,
                     validation=validation,
                     patience=self.n_iter_no_change if self.early_stopping else None,
-                    callback=self._after_iteration(notifier, data.dtype),
+                    callback=self._after_iteration(notifier, fitted),
                     history=history,
                 )
             except TrainingInterrupted as stop:
                 result, was_interrupted = stop.result, True
-            self._store(result, data.dtype, started)
-            notifier.end(lambda: unpack(result.theta, data.dtype))
+            self._store(result, fitted, started)
+            notifier.end(lambda: fitted(result.theta))
+            self._place_like(X)
         if was_interrupted:
             raise KeyboardInterrupt
         self._report()
@@ -416,10 +422,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 if kept[0].learning_rate != rule.learning_rate:
                     state = replace(state, rate=rule.initial_rate(objective, data.n_neurons))
             result = train(objective, rule, theta, max_iter=1, tol=-1.0, previous=state)
-            self._store_part(result, rule, is_new=state is None, dtype=data.dtype)
+            fitted = self._fitted_like(X, data.dtype)
+            self._store_part(result, rule, is_new=state is None, fitted=fitted)
+            self._place_like(X)
         return self
 
-    def _store_part(self, result: Result, rule: UpdateRule, *, is_new: bool, dtype: Any) -> None:
+    def _store_part(
+        self, result: Result, rule: UpdateRule, *, is_new: bool, fitted: Callable[[Array], Any]
+    ) -> None:
         end = result.terminations[0]
         if any(end.reason == "diverged" for end in result.terminations):
             raise DivergenceError(
@@ -437,7 +447,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             gradients = [*self._history["gradient_max"], gradients[-1]]
         assert isinstance(result.state, RuleState)
         self._rule_state = rule, result.state
-        self._set(**unpack(result.theta, dtype), n_iter_=result.state.n_steps)
+        self._set(**fitted(result.theta), n_iter_=result.state.n_steps)
         self.loss_curve_ = np.array(costs)
         self._history = {
             "iteration": np.arange(len(costs)),
@@ -532,7 +542,21 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         mask = held_out(data.X, targets.strata, targets.weight, self.validation_fraction, seed)
         return data.part(~mask), data.part(mask)
 
-    def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
+    def _fitted_like(self, X: Any, dtype: Any) -> Callable[[Array], dict[str, Any]]:
+        """From θ to `coef_` and `intercept_`, where X is."""
+        place = placed_like(X)
+        return lambda theta: {name: place(value) for name, value in unpack(theta, dtype).items()}
+
+    def _place_like(self, X: Any) -> None:
+        """Move what a fit has learned to where X is; of labels it stays in NumPy."""
+        place = placed_like(X)
+        for name, value in vars(self).items():
+            if name.endswith("_") and name not in _OF_LABELS and isinstance(value, np.ndarray):
+                setattr(self, name, place(value))
+
+    def _after_iteration(
+        self, notifier: FitNotifier, fitted: Callable[[Array], dict[str, Any]]
+    ) -> Any:
         """What to do after every iteration: print, and call the callbacks."""
 
         def call(theta: Array, history: History) -> bool:
@@ -540,12 +564,12 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 last = history.records[-1]
                 cost, gradient = last.cost.mean(), last.gradient_max.max()
                 print(f"iteration {history.n_iter:5d}   J {cost:.8f}   gradient {gradient:.2e}")
-            return notifier.iteration(lambda: unpack(theta, dtype))
+            return notifier.iteration(lambda: fitted(theta))
 
         return call
 
-    def _store(self, result: Result, dtype: Any, started: float) -> None:
-        self._set(**unpack(result.theta, dtype))
+    def _store(self, result: Result, fitted: Callable[[Array], Any], started: float) -> None:
+        self._set(**fitted(result.theta))
         records = result.history.records
         seconds = perf_counter() - started
         self.terminations_: list[Termination] = [

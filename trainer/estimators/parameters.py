@@ -4,15 +4,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
+
+from trainer.estimators.array_api import as_numpy
 
 Array = npt.NDArray[Any]
 
 
 def pack(model: Any) -> Array:
     """θ (d + 1, K) of a fitted linear classifier, the biases last, in float64."""
-    coef = np.asarray(model.coef_, dtype=np.float64)
-    return np.vstack([coef.T, np.broadcast_to(model.intercept_, len(coef))])
+    coef = model.coef_.toarray() if issparse(model.coef_) else as_numpy(model.coef_)
+    coef = np.asarray(coef, dtype=np.float64)
+    return np.vstack([coef.T, np.broadcast_to(as_numpy(model.intercept_), len(coef))])
 
 
 def unpack(theta: Array, dtype: Any) -> dict[str, Array]:
