@@ -28,7 +28,7 @@ LAYERS = {
     "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "sources": {"numpy", "pandas", "sklearn", "pyarrow", "dask", "distributed"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
-    "persistence": {"numpy", "sklearn", "skops", "onnx"},
+    "persistence": {"numpy", "sklearn", "skops", "onnx", "skl2onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
     "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich"},

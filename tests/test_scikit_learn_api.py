@@ -128,7 +128,9 @@ def test_bagging_may_draw_rows_of_one_class():
 
 
 def test_a_single_row_needs_classes():
-    with pytest.raises(ValueError, match="only one class: .1.; rows of one class can be trained"):
+    with pytest.raises(
+        ValueError, match=r"only one class: \[1\]; rows of one class can"
+    ):
         LogisticNeuron().fit([[1.0]], [1])
     neuron = LogisticNeuron().fit([[1.0]], [[0.0, 1.0]])  # a table names the classes
     assert neuron.predict([[1.0]]).tolist() == [1]
@@ -339,8 +341,6 @@ def test_other_arrays_give_what_numpy_gives(two_classes, library, model, tmp_pat
         assert set(text.predict(Xs).tolist()) == {"no", "yes"}
         assert len(model.summary(Xs, ys)) == 6
     save_model(model, tmp_path / "model.skops")
-    np.testing.assert_array_equal(
-        load_model(tmp_path / "model.skops").predict_proba(X), expected
-    )
+    np.testing.assert_array_equal(load_model(tmp_path / "model.skops").predict_proba(X), expected)
     if importlib.util.find_spec("onnx"):
         assert to_onnx(model).graph.name == "logistic_neuron"

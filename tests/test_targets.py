@@ -206,7 +206,7 @@ def test_what_is_no_table_of_probabilities_is_refused(y, message):
 
 
 def test_labels_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match=r"at least two classes with weight, .*: \['a'\]"):
+    with pytest.raises(ValueError, match=r"at least two classes, .*: \['a'\]"):
         from_labels(np.array(["a", "a"]), None, None, float)
     with pytest.raises(ValueError, match=r"only labels of \[0, 1\], got 2$"):
         from_labels(np.array([0, 2]), None, None, float, np.array([0, 1]))

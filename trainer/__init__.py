@@ -43,6 +43,7 @@ _LAZY = {
     "mark": "inspection",
     "make_preprocessor": "datasets.preprocessing",
     "open_rows": "sources.files",
+    "register_skl2onnx": "persistence.skl2onnx_converter",
     "reference_models": "inspection.evaluation",
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",

@@ -129,7 +129,7 @@ class PredictionMixin(ClassifierMixin):
         return sigma / sums
 
     def _predict_log_proba(self, z: Array) -> Array:
-        """log σ(z) = min(z, 0) - log(1 + exp(-|z|)), less the log of the sum of the σ(z)."""
+        """From z: log σ(z) = min(z, 0) - log(1 + exp(-|z|)), less log Σ σ(z) of several."""
         if z.shape[1] == 1:
             z = np.hstack([-z, z])
             return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
