@@ -2,8 +2,9 @@
 
 `python -m pytest -p swapped --pyargs sklearn.linear_model.tests.test_logistic` runs a module of
 the installed scikit-learn where `LogisticRegression` is a LogisticNeuron and
-`LogisticRegressionCV` a LogisticNeuronCV, under their names and with their parameters as far as
-there is an equal one: `alpha` is 1 / (2 C · total weight). Tests in `REASONS` must fail.
+`LogisticRegressionCV` a LogisticNeuronCV, under their names and with their parameters and
+attributes as far as there is an equal one: `alpha` is 1 / (2 C · total weight), and `n_iter_` an
+array. Tests in `REASONS` must fail.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ import sklearn.linear_model
 from sklearn.linear_model import _logistic
 
 from trainer import LogisticNeuron, LogisticNeuronCV
+from trainer.estimators.array_api import placed_like
 
 LOSS = "compares with results of the log loss, or with solvers of it"
 PENALTY = "no L1 penalty, and no check of it"
@@ -59,6 +61,11 @@ class LogisticRegression(LogisticNeuron):
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        self.n_iter_ = placed_like(X)(np.array([self.n_iter_], dtype=np.int32))
+        return self
+
     def _set_penalty(self, weight_seen):
         super()._set_penalty(weight_seen)
         self.alpha_ /= self.C
@@ -96,7 +103,7 @@ class LogisticRegressionCV(LogisticNeuronCV):
         self.cv = cv
         self.dual = dual
         self.penalty = penalty
-        self.scoring = scoring
+        self.scoring = "accuracy" if scoring in (None, "warn") else scoring
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -109,6 +116,15 @@ class LogisticRegressionCV(LogisticNeuronCV):
         self.use_legacy_attributes = use_legacy_attributes
 
     n_starts, noise_rates = 4, None
+
+    def fit(self, X, y, sample_weight=None, **params):
+        super().fit(X, y, sample_weight, **params)
+        best = np.searchsorted(self.alphas_, self.alpha_)
+        self.C_, self.l1_ratio_, self.l1_ratios_ = float(self.Cs_[::-1][best]), 0.0, np.zeros(1)
+        # an axis for the L1 ratios, and rising C
+        self.scores_ = self.scores_[:, np.newaxis, ::-1]
+        self.coefs_paths_ = self.coefs_paths_[:, np.newaxis, ::-1]
+        return self
 
     def _penalties(self, weight_sum):
         Cs = np.geomspace(1e-4, 1e4, self.Cs) if np.ndim(self.Cs) == 0 else np.asarray(self.Cs)

@@ -44,6 +44,7 @@ class FitNotifier:
             "y": y,
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
+        self.before: Callable[[], dict[str, Any]] | None = None
         self.active = bool(getattr(estimator, "_skl_callbacks", ())) or hasattr(
             estimator, "_parent_callback_ctx"
         )
@@ -59,7 +60,10 @@ class FitNotifier:
         if not self.active:
             return False
         context = self.context.subcontext(task_name="iteration")
-        context.call_on_fit_task_begin(estimator=self.estimator, **self.arguments)
+        context.call_on_fit_task_begin(
+            estimator=self.estimator, reconstruction_attributes=self.before, **self.arguments
+        )
+        self.before = fitted_attributes
         return bool(
             context.call_on_fit_task_end(
                 estimator=self.estimator,
@@ -94,8 +98,9 @@ class _AfterIteration:
 class EarlyStopping(_AfterIteration):
     """A callback that asks a fit to stop when its score on validation rows no longer improves.
 
-    LogisticNeuron stops with `termination_.reason` "interrupted" and keeps its last parameters;
-    its parameter `early_stopping` keeps the best instead. scikit-learn 1.9's LogisticRegression
+    LogisticNeuron stops with `termination_.reason` "interrupted", and keeps the parameters with the
+    lowest J; its parameter `early_stopping` keeps those that are best on the validation rows.
+    scikit-learn 1.9's LogisticRegression
     calls callbacks with its solver "lbfgs" and ignores what they ask for.
 
     Parameters
@@ -117,8 +122,8 @@ class EarlyStopping(_AfterIteration):
     >>> from sklearn.datasets import make_moons
     >>> from trainer import EarlyStopping, LogisticNeuron
     >>> X, y = make_moons(200, noise=0.3, random_state=0)
-    >>> stop = EarlyStopping(X[100:], y[100:], n_iter_no_change=3)
-    >>> neuron = LogisticNeuron(alpha=0).set_callbacks(stop).fit(X[:100], y[:100])
+    >>> stop = EarlyStopping(X[100:], y[100:])
+    >>> neuron = LogisticNeuron().set_callbacks(stop).fit(X[:100], y[:100])
     >>> len(stop.scores_) == neuron.n_iter_
     True
     """

@@ -38,7 +38,18 @@ _OF_LABELS = ("classes_", "feature_names_in_", "noise_rates_", "noise_rates_std_
 
 
 class DivergenceError(ValueError):
-    """Training ran away from any minimum; the neuron keeps the parameters from before."""
+    """Training ran away from any minimum; the neuron keeps the parameters from before.
+
+    Examples
+    --------
+    >>> from trainer import DivergenceError, LogisticNeuron
+    >>> neuron = LogisticNeuron(optimizer="gradient_descent", learning_rate=1e9, alpha=1.0)
+    >>> try:
+    ...     neuron.fit([[0.0], [1.0], [2.0]], [0, 1, 1])
+    ... except DivergenceError as error:
+    ...     print(str(error).split(":")[0])
+    training with learning_rate=1000000000.0 diverged
+    """
 
 
 def _trains_in_parts(neuron: Any) -> bool:

@@ -92,8 +92,8 @@ class PredictionMixin(ClassifierMixin):
         --------
         >>> from trainer import LogisticNeuron
         >>> neuron = LogisticNeuron().fit([[0.0], [1.0]], ["no", "yes"])
-        >>> bool((neuron.predict_log_proba([[1e4]]) < 0).all())
-        True
+        >>> neuron.predict_proba([[100.0]])[0, 1] - 1, neuron.predict_log_proba([[100.0]])[0, 1] < 0
+        (np.float64(0.0), np.True_)
         """
         return self._predicted("predict_log_proba", X)
 
