@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from time import perf_counter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.optimizers.base import RuleState
 
 Array = npt.NDArray[Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+checks_parameters: Callable[[Method], Method] = _fit_context(prefer_skip_nested_validation=True)
+"""scikit-learn's decorator of fit methods, with a type that keeps theirs."""
 
 _OF_LABELS = ("classes_", "feature_names_in_", "noise_rates_", "noise_rates_std_err_")
 """Fitted arrays that stay in NumPy under `array_api_dispatch`."""
@@ -275,7 +279,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(
         self,
         X: Any,
@@ -376,7 +380,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         return self
 
     @available_if(_trains_in_parts)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train a little more on some rows: one update, or with `batch_size` one epoch.
 

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 from scipy.stats import rankdata
-from sklearn.base import _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -39,7 +38,7 @@ from trainer.core.training import TrainingInterrupted, train
 from trainer.estimators.array_api import dispatched
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
-from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
+from trainer.estimators.neuron import LogisticNeuron, checks_parameters, unchanged_on_error
 from trainer.estimators.noise import RecordedSquaredError, transitions
 from trainer.estimators.parameters import unpack
 from trainer.estimators.scoring import scorer_for
@@ -176,7 +175,7 @@ class LogisticNeuronCV(LogisticNeuron):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
         """Choose the penalty and train the neuron.
 
