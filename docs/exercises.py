@@ -14,7 +14,7 @@ import numpy as np  # noqa: F401
 def sigmoid(z):
     """Logistic function of z, a number between 0 and 1; sigmoid(0) is 0.5.
 
-    Mind z = -1000: exp(1000) is more than a computer's numbers can hold.
+    Also consider z = -1000: exp(1000) is larger than any number that a computer stores.
     """
     ...
 
@@ -55,7 +55,7 @@ def dz_db():
 
 
 def dJ_dw(x, y, w, b):
-    """Derivative of the cost with respect to w: the product of three, by the chain rule.
+    """Derivative of the cost with respect to w: by the chain rule, a product of three factors.
 
     For one sample J is l. For a batch J is the mean of l: take np.mean of the products.
     (Optional, for several inputs a sample: x.T @ ... / len(y).)

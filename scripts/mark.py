@@ -2,7 +2,7 @@
 
 import sys
 
-from trainer.commands.mark import main
+from door import enter
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(enter(__file__))

@@ -3,15 +3,14 @@
 python scripts/playground.py [file]
 """
 
-import base64
-import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.datasets import make_blobs, make_circles, make_moons
+
+import trainer
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "docs" / "playground"
@@ -50,37 +49,14 @@ def main(arguments: list[str]) -> int:
 
 
 def page() -> str:
-    """The page as one file: styles, scripts and data sets inside.
-
-    Its content security policy lets nothing run but these styles and scripts, by their hashes,
-    and nothing be fetched.
-    """
-    style = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
-    data = ",\n".join(f"{json.dumps(name)}: {dumps(kind)}" for name, kind in datasets().items())
-    script = "\n".join(
-        [
-            f"const DATA = {{\n{data}\n}};",
-            *((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        ]
+    """The page as one file: styles, scripts and data sets inside."""
+    return trainer.self_contained_page(
+        SOURCES / "page.html",
+        STYLES,
+        [SOURCES / name for name in SCRIPTS],
+        datasets(),
+        "One logistic neuron, step by step",
     )
-    policy = (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    html = (SOURCES / "page.html").read_text(encoding="utf-8")
-    for name, part in {"policy": policy, "style": style, "script": script}.items():
-        html = html.replace("{{" + name + "}}", part)
-    return html
-
-
-def digest(text: str) -> str:
-    """The hash by which a content security policy knows a style or a script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def dumps(value: Any) -> str:
-    """JSON that cannot end a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 
 def datasets() -> dict[str, dict[str, Any]]:

@@ -8,3 +8,15 @@ __all__ = ["chromium"]
 
 # scikit-learn's checks under array-API dispatch are skipped without it
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+COVERAGE = 95
+"""Per cent of the lines and branches that a run of all tests must reach."""
+
+
+def pytest_configure(config):
+    """Set the limit for a run of everything; a file or a selection covers less."""
+    plugin = config.pluginmanager.get_plugin("_cov")
+    option = config.option
+    everything = config.args_source is config.ArgsSource.TESTPATHS
+    if plugin and everything and not (option.keyword or option.markexpr or option.lf):
+        plugin.options.cov_fail_under = COVERAGE

@@ -163,7 +163,7 @@ REASONS: dict[str, dict[str, str]] = {
             "expects the strongest penalty to be the best of folds that lack a class; with this "
             "loss the probabilities of such folds end where `tol` stops them"
         ),
-        "test_logistic_cv_mock_scorer": "expects rising C in the calls of a scorer; our alpha rises",
+        "test_logistic_cv_mock_scorer": "expects rising C in the calls of a scorer",
         "test_logistic_cv_multinomial_score": LOSS,
         "test_logistic_glmnet": LOSS,
         "test_logistic_regression_callback_support": (

@@ -54,14 +54,24 @@ def shell(command, **environment):
 # Quick answers
 
 QUICK = {
-    "help": (["--help"], 0),
-    "list": (["--list"], 0),
-    "an unknown option": (["--penalty", "3"], 2),
-    "a wrong number": (["--alpha", "x"], 2),
-    "an unknown set": (["irsi"], 2),
-    "no file": (["gone.csv"], 2),
-    "an unknown target": (["table.csv", "--target", "x"], 2),
-    "a place for no folder": (["iris", "--output", "table.csv"], 2),
+    "help": (["train", "--help"], 0),
+    "list": (["train", "--list"], 0),
+    "an unknown option": (["train", "--penalty", "3"], 2),
+    "a wrong number": (["train", "--alpha", "x"], 2),
+    "an unknown set": (["train", "irsi"], 2),
+    "no file": (["train", "gone.csv"], 2),
+    "an unknown target": (["train", "table.csv", "--target", "x"], 2),
+    "a place for no folder": (["train", "iris", "--output", "table.csv"], 2),
+    "help of all": (["--help"], 0),
+    "an unknown command": (["trian"], 2),
+    "help of explain": (["explain", "--help"], 0),
+    "an unknown set to explain": (["explain", "--data", "irsi"], 2),
+    "help of mark": (["mark", "--help"], 0),
+    "no file to mark": (["mark", "gone.py"], 2),
+    "help of predict": (["predict", "--help"], 0),
+    "no model": (["predict", "gone.skops", "table.csv", "-o", "-"], 2),
+    "help of export": (["export", "--help"], 0),
+    "no model to export": (["export", "gone.skops"], 2),
 }
 
 
@@ -69,9 +79,8 @@ QUICK = {
 def test_help_and_errors_load_nothing_heavy(case, place):
     argv, status = QUICK[case]
     code = (
-        "import sys; from trainer.commands import train\n"
-        "try: status = train.main(sys.argv[1:])\n"
-        "except SystemExit as end: status = end.code\n"
+        "import sys; from trainer.__main__ import main\n"
+        "status = main(sys.argv[1:])\n"
         "heavy = ('numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'rich')\n"
         "print(status, [name for name in heavy if name in sys.modules])"
     )
@@ -166,7 +175,7 @@ def test_what_is_printed_moves_no_cursor(capsys):
     console.tell("warning", "a\r\nb\x9b")
     out, err = capsys.readouterr()
     assert out == "\\x1b[31mred\\x07 é\n  \\u202eb\n"
-    assert err == "train.py: warning: a b\\x9b\n"
+    assert err == "logistic-neuron: warning: a b\\x9b\n"
 
 
 def test_an_error_of_the_program_is_one_line_too(place, monkeypatch, capsys):
@@ -184,7 +193,7 @@ def test_too_little_memory_is_told_of(place, monkeypatch, capsys):
 
     monkeypatch.setattr(script, "split", fail)
     assert script.main(["iris"]) == 2
-    assert capsys.readouterr().err.startswith("train.py: error: not enough memory; train on a part")
+    assert capsys.readouterr().err.startswith("train.py: error: not enough memory; take a part")
 
 
 # A terminal of 80 columns
@@ -389,24 +398,77 @@ def test_killed_at_random_moments_runs_leave_whole_folders():
 # What is said of the result
 
 
-def verdict(neuron, regression, constant, capsys):
+def figures(neuron, regression, constant):
     briers = {"LogisticNeuron": neuron, "constant": constant, "LogisticRegression": regression}
     lines = {
         (part, name): {"Brier": brier, "accuracy": 1 - brier}
         for part in ("train", "test")
         for name, brier in briers.items()
     }
-    script.print_figures(pd.DataFrame.from_dict(lines, orient="index"))
-    return capsys.readouterr().out.splitlines()
+    return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def test_a_sentence_says_who_is_better(capsys):
-    lines = verdict(0.1, 0.2, 0.25, capsys)
-    assert lines[-1] == "On these test rows the neuron's Brier score is the lowest, 0.1000."
-    assert lines[2] == "train LogisticNeuron         0.100*     0.900*"
-    assert lines[3] == "      constant               0.250      0.750"
-    lines = verdict(0.2, 0.1, 0.25, capsys)
-    assert lines[-1].endswith("LogisticRegression's Brier score is lower, 0.1000 against 0.2000.")
-    assert lines[7] == "      LogisticRegression     0.100*     0.900*"
-    lines = verdict(0.2499, 0.26, 0.25, capsys)
-    assert "no better than the constant probability, Brier score 0.2499 against 0.2500" in lines[-1]
+def test_the_better_figures_are_marked(capsys):
+    script.print_figures(figures(0.1, 0.2, 0.25), 400, 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:5] == [
+        "On the 400 training rows",
+        "  LogisticNeuron          0.100*     0.900*",
+        "  constant                0.250      0.750",
+    ]
+    assert lines[6] == "On the 100 test rows"
+    assert script.print_figures(figures(0.2, 0.1, 0.25), 400, 100) is None
+    assert "  LogisticRegression      0.100*     0.900*\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("difference", "margin", "words"),
+    [
+        (-0.1, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000, by"),
+        (0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
+        (-0.1, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
+    ],
+)
+def test_a_sentence_says_which_model_is_better(difference, margin, words, monkeypatch):
+    monkeypatch.setattr(
+        script.trainer, "brier_difference", lambda *_: (difference, margin), raising=False
+    )
+    models = {"LogisticNeuron": None, "LogisticRegression": None}
+    table = figures(0.1, 0.1 - difference, 0.25).loc["test"]
+    said = script.verdict(models, None, None, "yes", table)
+    assert said.startswith(words)
+    assert f"0.1000 ± {margin:.4f} (95 % confidence interval)" in said
+
+
+def test_a_neuron_that_has_learnt_nothing_is_said_to(capsys):
+    table = figures(0.2499, 0.26, 0.25).loc["test"]
+    said = script.verdict({}, None, None, "yes", table)
+    assert "no better than the constant probability, Brier score 0.2499 against 0.2500" in said
+
+
+def test_colours_are_for_terminals_that_have_them(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def shown(stream, **environment):
+        for name in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        console.say("a 0.1* b", emphasis=r"\S+\*")
+        console.tell("error", "no")
+        return stream.getvalue()
+
+    coloured = shown(Terminal(), TERM="xterm")
+    assert "a \x1b[1m0.1*\x1b[0m b\n" in coloured
+    assert "\x1b[1;31merror:\x1b[0m no\n" in coloured
+    for stream, environment in (
+        (Terminal(), {"TERM": "dumb"}),
+        (Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}),
+        (Terminal(), {}),
+        (io.StringIO(), {"TERM": "xterm"}),
+    ):
+        assert "\x1b" not in shown(stream, **environment)

@@ -5,13 +5,20 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.stats import norm, sem
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import brier_score_loss
 from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import StandardScaler
 
-from trainer import LogisticNeuron, brier_decomposition, consistency_band, reliability_curve
+from trainer import (
+    LogisticNeuron,
+    brier_decomposition,
+    brier_difference,
+    consistency_band,
+    reliability_curve,
+)
 
 
 def forecasts(n=400, seed=0):
@@ -269,3 +276,40 @@ def test_bins_that_cannot_be_made_are_an_error(options, words):
 def test_bands_that_cannot_be_drawn_are_an_error(options, words):
     with pytest.raises(ValueError, match=words):
         consistency_band([0.2, 0.7], **options)
+
+
+class Fixed:
+    """A classifier whose probability of "yes" is a column of X."""
+
+    classes_ = np.array(["no", "yes"])
+
+    def __init__(self, column):
+        self.column = column
+
+    def predict_proba(self, X):
+        p = np.asarray(X)[:, self.column]
+        return np.column_stack([1 - p, p])
+
+
+def test_the_difference_of_two_scores_has_the_paired_interval():
+    rng = np.random.default_rng(0)
+    P, y = rng.random((50, 2)), rng.choice(["no", "yes"], 50)
+    difference, margin = brier_difference(Fixed(0), Fixed(1), P, y, "yes", level=0.9)
+    scores = [brier_score_loss(y, p, pos_label="yes") for p in P.T]
+    assert difference == pytest.approx(scores[0] - scores[1], rel=1e-12)
+    losses = (P - (y == "yes")[:, np.newaxis]) ** 2
+    low, high = norm.interval(0.9, difference, sem(losses[:, 0] - losses[:, 1]))
+    assert (difference - margin, difference + margin) == pytest.approx((low, high), rel=1e-12)
+
+
+def test_the_interval_of_the_difference_covers_it():
+    """Forecasts p - 0.2 and p + 0.3 of rows of probability p: the true difference is -0.05."""
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(1000):
+        p = rng.uniform(0.3, 0.7, 150)
+        y = np.where(rng.random(150) < p, "yes", "no")
+        P = np.column_stack([p - 0.2, p + 0.3])
+        difference, margin = brier_difference(Fixed(0), Fixed(1), P, y, "yes")
+        covered.append(abs(difference + 0.05) <= margin)
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 1000))

@@ -5,14 +5,18 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from string import Formatter
 
 import numpy as np
 import pytest
 
-from trainer import LogisticNeuron, list_datasets, load_dataset, make_preprocessor
+from trainer import LogisticNeuron, explain, list_datasets, load_dataset, make_preprocessor
 from trainer.commands import explain as script
+from trainer.commands import screens
+from trainer.core.termination import REASONS, message
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "explain.py"
@@ -20,7 +24,9 @@ SCRIPT = ROOT / "scripts" / "explain.py"
 
 @lru_cache
 def pages(*argv):
-    return dict(script.screens(script.make_parser().parse_args(argv)))
+    options = script.make_parser().parse_args(argv)
+    data = load_dataset(options.data, target=options.target)
+    return dict(screens.screens(options, data))
 
 
 def numbers(text, name):
@@ -149,10 +155,12 @@ def test_random_options_fit():
         parsed = script.make_parser().parse_args([*options, f"--y={rng.integers(0, 2)}"])
         point = (parsed.x, parsed.y, parsed.w, parsed.b)
         names = ("forward_pass", "move", "first_factor", "second_factor", "product")
-        fits({name: getattr(script, name)(*point) for name in (*names, "backpropagation", "nudge")})
-        taken = script.descend(*point, 30, 1.0)
-        fits({"by hand": script.descent(taken, 1.0)})
-        fits({"trainer": script.by_trainer(*point[:2], taken, 1.0)})
+        fits(
+            {name: getattr(screens, name)(*point) for name in (*names, "backpropagation", "nudge")}
+        )
+        taken = screens.descend(*point, 30, 1.0)
+        fits({"by hand": screens.descent(taken, 1.0)})
+        fits({"trainer": screens.by_trainer(*point[:2], taken, 1.0)})
 
 
 def test_the_end_is_the_trainers():
@@ -168,6 +176,20 @@ def test_the_end_is_the_trainers():
     assert alone == pytest.approx(penalised - penalty, abs=1e-6)
     right = neuron.score(X, data.y == data.positive)
     assert f"{right:.1%} of the samples" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_ending_fits_the_screen(reason):
+    data = load_dataset("moons")
+    neuron = LogisticNeuron(n_starts=1).fit(data.X, data.y == data.positive)
+    start = explain((np.zeros(2), 0.0), data.X, data.y == data.positive)
+    fields = {part[1] for part in Formatter().parse(REASONS[reason].message) if part[1]}
+    values = dict.fromkeys(fields, -1.2345e-100)  # as wide as numbers get
+    values |= dict.fromkeys(fields & {"max_iter", "n_iter", "n_rows", "patience"}, 1000)
+    neuron.n_iter_, neuron.alpha_ = 1000, 1.2345e-10
+    neuron.termination_ = replace(neuron.termination_, message=message(reason, **values))
+    text = screens.to_the_end(neuron, data.X, (data.y == data.positive).astype(int), start, 499)
+    fits({"Trained to the end": text})
 
 
 def run(*arguments, **options):

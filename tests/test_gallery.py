@@ -1,5 +1,6 @@
 """The gallery can be drawn anew, with pictures small enough for a page."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,10 @@ def test_the_gallery_is_drawn(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     drawn = sorted(tmp_path.glob("*.png"))
-    assert [str(path) for path in drawn] == sorted(run.stdout.split("\n"))[1:]
-    assert {path.name for path in drawn} == {p.name for p in (ROOT / "docs" / "gallery").iterdir()}
+    told = [line for line in run.stdout.splitlines() if not line.endswith("was not found")]
+    assert sorted(told) == [str(path) for path in drawn]
+    names = {path.name for path in (ROOT / "docs" / "gallery").iterdir()}
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        names -= {"replay.png"}
+    assert {path.name for path in drawn} == names
     assert all(5_000 < path.stat().st_size < 120_000 for path in drawn)

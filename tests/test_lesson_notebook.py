@@ -6,7 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
+from scipy.special import expit
 
 from trainer import mark
 
@@ -84,6 +86,22 @@ def test_what_the_text_says_of_the_figures(run):
     assert len({round(J, 6) for _, J in table.values()}) == 1
 
 
+def test_the_factor_of_noise_rates_is_right(run):
+    _, names = run
+    x, y, w, b = names["x"], names["y"], names["w"], names["b"]
+    sigma = expit(w * x + b)
+    q, step = 0.7 * sigma, 1e-30  # the complex step
+    at = 1 / (1 + np.exp(-((w + step * 1j) * x + b)))
+    assert np.prod(list(names["factors"].values())) == pytest.approx(
+        ((0.7 * at - y) ** 2).imag / step, rel=1e-12
+    )
+    assert names["q"].shape == names["noisy"].shape
+    assert q == pytest.approx(names["recorded"](sigma, 0.0, 0.3), rel=1e-15)
+    accuracy, brier = zip(*names["table"].values(), strict=True)
+    assert accuracy[1] > accuracy[0]
+    assert brier[1] < brier[0]
+
+
 def test_the_solutions_get_full_marks(run):
     _, names = run
     text = "\n".join(source(cell) for cell in CELLS if cell["cell_type"] == "markdown")
@@ -118,7 +136,7 @@ def test_the_plan_for_a_class_speaks_of_what_is_there(capsys):
     for path in re.findall(r"\b(?:docs|scripts)/[\w.]+\w", text):
         assert (ROOT / path).exists(), path
     titles = re.findall(r"^## (\d+)\. ", "\n".join(map(source, CELLS)), re.MULTILINE)
-    assert titles == [str(k) for k in range(1, 13)]
+    assert titles == [str(k) for k in range(1, 14)]
     minutes = [
         tuple(map(int, pair)) for pair in re.findall(r"^\| (\d+)–(\d+) \|", text, re.MULTILINE)
     ]

@@ -773,5 +773,5 @@ def test_all_can_be_done_with_the_keyboard(page):
 
 
 def test_the_data_in_the_page_are_those_of_the_script():
-    line = re.search(r"const DATA = (\{.*?\n\});", PAGE.read_text(encoding="utf-8"), re.S)
-    assert json.loads(line[1]) == DATA
+    data = re.search(r'<script [^>]*id="datasets">(.*?)</script>', PAGE.read_text("utf-8"))
+    assert json.loads(data[1]) == DATA

@@ -142,7 +142,7 @@ def test_names_are_drawn_as_they_are(text):
         CalibrationDisplay.from_estimators({text: neuron}, frame, labels, level=None, **options),
         CostSurfaceDisplay.from_estimator(neuron, frame, labels, grid=5, path=False, name=text),
         DecisionBoundaryDisplay.from_estimator(neuron, frame, labels, **options),
-        LossCurveDisplay.from_estimators({text: neuron}, held_out_label=text, name=text),
+        LossCurveDisplay.from_estimators({text: neuron}, validation_label=text, name=text),
         PenaltyCurveDisplay([0.1, 1], [[1, 2]], scoring=text).plot(),
     ]
     for display in displays:  # mathematics that is none and missing glyphs are errors
@@ -186,7 +186,7 @@ def test_figures_are_pyplots_where_it_is_imported():
 
 def test_the_loss_curve_shows_the_costs_recorded():
     neuron = trained()
-    display = LossCurveDisplay.from_estimator(neuron, name="a run", held_out_label="test rows")
+    display = LossCurveDisplay.from_estimator(neuron, name="a run", validation_label="test rows")
     drawn = lines(display.ax_)
     for label, costs in (
         ("newton: J = mean squared error + penalty, training rows", neuron.loss_curve_),

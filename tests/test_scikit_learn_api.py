@@ -128,9 +128,7 @@ def test_bagging_may_draw_rows_of_one_class():
 
 
 def test_a_single_row_needs_classes():
-    with pytest.raises(
-        ValueError, match=r"only one class: \[1\]; rows of one class can"
-    ):
+    with pytest.raises(ValueError, match=r"only one class: \[1\]; rows of one class can"):
         LogisticNeuron().fit([[1.0]], [1])
     neuron = LogisticNeuron().fit([[1.0]], [[0.0, 1.0]])  # a table names the classes
     assert neuron.predict([[1.0]]).tolist() == [1]

@@ -35,7 +35,7 @@ def figures(title):
     cells = [[cell.strip() for cell in line.split("|")] for line in lines]
     return {
         row[0]: {
-            column: float(value.split("±")[0])
+            column: float(re.split("[±(]", value)[0])
             for column, value in zip(cells[0][1:], row[1:], strict=True)
             if value
         }
@@ -85,6 +85,18 @@ def test_what_the_page_says_of_rates():
     assert by_size["300 rows"]["learn"] < by_size["300 rows"]["true"] - 0.5
 
 
+def test_what_the_page_says_of_published_problems():
+    found = figures("Published problems")
+    assert len(found) == 5
+    for problem, accuracy in found.items():
+        least = 90 if "leverage" in problem else 83.5 if "far" in problem else 99.9
+        assert accuracy["LogisticNeuron"] >= least
+        assert accuracy["LogisticRegression"] < 75
+        assert accuracy["the same, n_starts=1"] <= accuracy["LogisticNeuron"]
+    tilted = found["leverage outliers, after Feng et al."]
+    assert tilted["LogisticNeuron"] < tilted["the same, alpha=1e-5"] < 95
+
+
 def test_what_the_page_says_of_suspects():
     found = figures("Finding the wrong labels")
     assert found["LogisticNeuronCV"]["first k"] > found["LogisticRegression"]["first k"]
@@ -97,6 +109,7 @@ def test_the_script_makes_the_tables(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(script, "tables", lambda: small)
     monkeypatch.setattr(script, "SIZES", (200,))
     monkeypatch.setattr(script, "NOISES", script.NOISES[:2])
+    monkeypatch.setattr(script, "problems", lambda seed: [("one", *small["a"], *small["a"])])
     monkeypatch.setattr(script, "PAGE", page)
     assert script.main(["--seeds", "2", "--write"]) == 0
     text = page.read_text()

@@ -31,6 +31,7 @@ _LAZY = {
     "Termination": "core.termination",
     "animate": "plots.animation",
     "brier_decomposition": "inspection.evaluation",
+    "brier_difference": "inspection.evaluation",
     "check_gradient": "inspection",
     "coefficient_table": "estimators.inference",
     "compare_models": "inspection.evaluation",
@@ -48,6 +49,7 @@ _LAZY = {
     "replay_page": "inspection",
     "reliability_curve": "inspection.evaluation",
     "save_model": "persistence.models",
+    "self_contained_page": "inspection.page",
     "trusted_types": "persistence.models",
     "to_onnx": "persistence.export",
     "suspect_labels": "estimators.suspects",
@@ -60,7 +62,23 @@ __all__ = sorted(_LAZY)
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f"trainer.{_LAZY[name]}"), name)
+    if not name.startswith("_"):
+        _check_collision(name)
     raise AttributeError(f"module 'trainer' has no attribute {name!r}")
+
+
+def _check_collision(name: str) -> None:
+    """Raise ImportError if the distribution "trainer" is installed too, whose name it may be."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        other = version("trainer")
+    except PackageNotFoundError:
+        return
+    raise ImportError(
+        f"'trainer' is logistic-neuron-trainer's package here and has no {name!r}, but trainer "
+        f"{other} is installed too: install one of them in an environment of its own"
+    )
 
 
 def __dir__() -> list[str]:

@@ -35,11 +35,13 @@ from trainer.inspection.evaluation import (
     ConsistencyBand as ConsistencyBand,
     ReliabilityCurve as ReliabilityCurve,
     brier_decomposition as brier_decomposition,
+    brier_difference as brier_difference,
     compare_models as compare_models,
     consistency_band as consistency_band,
     reference_models as reference_models,
     reliability_curve as reliability_curve,
 )
+from trainer.inspection.page import self_contained_page as self_contained_page
 from trainer.optimizers import OPTIMIZERS as OPTIMIZERS
 from trainer.persistence.export import to_onnx as to_onnx
 from trainer.persistence.models import (

@@ -8,16 +8,16 @@ function begin(steps, part) {
   const { X, y } = dataset();
   const { alpha, bias, start } = settings;
   const costs = {};
-  for (const loss of [...KINDS, TWIN]) costs[loss] = Neuron.objective({ X, y, loss, alpha, bias });
+  for (const loss of [...KINDS, TENSORFLOW]) costs[loss] = Neuron.objective({ X, y, loss, alpha, bias });
   const first = (loss, rate, theta) => Neuron.init(costs[loss], settings.optimizer, rate, theta);
   const state = first("squared_error", settings.rate, start);
   const states = {
     squared_error: [state],
     cross_entropy: [first("cross_entropy", state.rate, start)],
   };
-  if (settings.optimizer in TWIN_RATE) {
+  if (settings.optimizer in TENSORFLOW_RATE) {
     const half = start.map((t) => t / 2);
-    states[TWIN] = [first(TWIN, state.rate * TWIN_RATE[settings.optimizer], half)];
+    states[TENSORFLOW] = [first(TENSORFLOW, state.rate * TENSORFLOW_RATE[settings.optimizer], half)];
   }
   run = { costs, states, k: 0, phase: part, rate: state.rate, ended: "" };
   measure();

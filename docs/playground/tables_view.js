@@ -67,11 +67,11 @@ function fillChain(rows, d) {
   $("sample-title").textContent = `sample ${settings.sample + 1} of ${set.X.length}`;
 }
 
-function fillTwin(ours, set, d) {
+function fillTensorFlow(ours, set, d) {
   const names = parameters(d);
   const i = settings.sample;
   const theta = run.states.squared_error[run.k].theta;
-  const rule = Neuron.LOSSES[TWIN];
+  const rule = Neuron.LOSSES[TENSORFLOW];
   const theirs = Neuron.explain(
     rule,
     theta.map((t) => t / 2),
@@ -111,20 +111,20 @@ function fillTwin(ours, set, d) {
     for (const c of [1, 3, 4]) cells[c].classList.add("right");
     cells[4].classList.add("number");
   });
-  const states = run.states[TWIN];
+  const states = run.states[TENSORFLOW];
   const text = $("tensorflow-run");
   if (!states) {
     text.textContent = "Choose gradient descent, momentum or Nesterov to train both side by side.";
     delete text.dataset.value;
     return;
   }
-  const twin = states[run.k].theta;
-  const apart = Math.max(...theta.map((t, j) => Math.abs(2 * twin[j] - t)));
+  const trained = states[run.k].theta;
+  const apart = Math.max(...theta.map((t, j) => Math.abs(2 * trained[j] - t)));
   const rate = format(run.rate / 8);
   const penalty = settings.alpha > 0 ? ` and the penalty 8α = ${format(8 * settings.alpha)}` : "";
   text.textContent =
     `Trained from half the start with the learning rate η/8 = ${rate}${penalty}, TensorFlow Playground's neuron ` +
-    `has, after ${run.k} iterations, ${names.map((n, j) => `${n} = ${format(twin[j])}`).join(", ")}. ` +
+    `has, after ${run.k} iterations, ${names.map((n, j) => `${n} = ${format(trained[j])}`).join(", ")}. ` +
     `Doubled, that differs from this page's neuron by ${apart === 0 ? "nothing" : `at most ${apart.toExponential(0).replace("-", "−")}`}.`;
   text.dataset.value = String(apart);
 }

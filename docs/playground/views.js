@@ -56,7 +56,7 @@ function render() {
   for (const kind of KINDS) drawCost(kind, set, d);
   drawLoss();
   fillChain(rows, d);
-  fillTwin(rows.squared_error, set, d);
+  fillTensorFlow(rows.squared_error, set, d);
   if ($("all").open) fillRows(set, d);
   showTransport();
 }

@@ -1,38 +1,34 @@
-"""Write a saved model as ONNX, for programs without Python, or a neuron as JSON, to read.
+"""Write a saved model as ONNX, for programs without Python, or a neuron as JSON.
 
-python scripts/export.py runs/breast_cancer/model.skops                leaves model.onnx beside it
-python scripts/export.py neuron.skops --output neuron.json             a neuron without a pipeline
+logistic-neuron export model.skops                        leaves model.onnx
+logistic-neuron export neuron.skops --output neuron.json  without a pipeline
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import trainer
-from trainer.commands.options import Parser
+from trainer.commands.console import Signals, run_program, say
+from trainer.commands.options import Parser, check_model
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = "export.py") -> int:
     """Run the command line; the exit status."""
-    try:
-        options = make_parser().parse_args(argv)
-        written = export(options.model, options.output or options.model.with_suffix(".onnx"))
-        print(f"Written to {written}")
-    except (ValueError, OSError, ImportError) as error:
-        print(f"export.py: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("export.py: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return run_program(program, work, argv)
+
+
+def work(arguments: list[str], signals: Signals) -> int:
+    """Load, write, say where."""
+    options = make_parser().parse_args(arguments)
+    check_model(options.model)
+    written = export(options.model, options.output or options.model.with_suffix(".onnx"))
+    signals.finishing = True
+    say(f"Written to {written}")
     return 0
 
 
 def make_parser() -> Parser:
     """The command line."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = Parser(
-        prog="export.py", description=__doc__, formatter_class=formatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__)
     parser.add_argument("model", type=Path, help="a file that save_model wrote")
     what = "the file to write, ending in .onnx or .json (default: the model's name with .onnx)"
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=what)
@@ -48,7 +44,3 @@ def export(model: Path, output: Path) -> Path:
     else:
         trainer.to_onnx(trainer.load_model(model), output)
     return output
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,30 +1,25 @@
-"""Mark a file of the lesson's functions: one line each, what is right, and what is wrong.
+"""Mark a file of the lesson's functions: what is right, and what is wrong.
 
-python scripts/mark.py docs/exercises.py
+logistic-neuron mark docs/exercises.py
 
-Functions are found by the lesson's names: sigmoid, z, h, l, dl_dsig, dsig_dz, dz_dw, dz_db, dJ_dw,
-dJ_db, and backpropagation if it is there. Each is marked on its own, in a separate process with a
-time limit. Where it calls another function that is wrong, the right one takes its place. The exit
-status is 0 if all are right, 1 if not, 2 if the file cannot be marked.
+Functions are found by the lesson's names: sigmoid, z, h, l, dl_dsig, dsig_dz,
+dz_dw, dz_db, dJ_dw, dJ_db, and backpropagation if it is there. Each is marked
+on its own, in a separate process with a time limit. Where it calls another
+function that is wrong, the right one takes its place. The exit status is 0 if
+all are right, 1 if not, 2 if the file cannot be marked.
 """
 
 import argparse
-import ast
 import contextlib
-import importlib.util
-import inspect
 import io
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import trainer
-from trainer import chain_rule as lesson
+from trainer.commands.console import Signals, run_program, say
 from trainer.commands.options import Parser, number
 
 FUNCTIONS = (
@@ -35,33 +30,22 @@ SAME_NAME = {"σ": "sigma", "sig": "sigma", "s": "sigma"}
 PROCESSES = min(4, os.cpu_count() or 1)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = "mark.py") -> int:
     """Run the command line; the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # of a stream that is no text file
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        options = make_parser().parse_args(argv)
-        if options.only:
-            mark_one(options.file, options.only)
-            return 0
-        return mark_all(options.file, options.time_limit)
-    except (ValueError, OSError) as error:
-        print(f"mark.py: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("mark.py: interrupted", file=sys.stderr)
-        return 130
+    return run_program(program, work, argv)
+
+
+def work(arguments: list[str], signals: Signals) -> int:
+    """Mark the file, or one of its functions."""
+    options = make_parser().parse_args(arguments)
+    if options.only:
+        mark_one(options.file, options.only)
+    return mark_all(options.file, options.time_limit)
 
 
 def make_parser() -> Parser:
     """The command line."""
-    parser = Parser(
-        prog="mark.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(__doc__)
     parser.add_argument("file", type=Path, help="Python file with the functions")
     parser.add_argument(
         "--time-limit",
@@ -79,6 +63,8 @@ def make_parser() -> Parser:
 
 def mark_all(path: Path, limit: float) -> int:
     """Mark all functions and print a line each; the exit status."""
+    from concurrent.futures import ThreadPoolExecutor
+
     defined = names_in(path)
     asked = [*FUNCTIONS, *(name for name in OPTIONAL if name in defined)]
     if not defined & set(asked):
@@ -97,13 +83,15 @@ def mark_all(path: Path, limit: float) -> int:
         found = marks.get(name, {"verdict": "It is missing.", "score": 0.0})
         verdict = found.get("verdict") or f"The file cannot be loaded: {found['unloaded']}"
         total += found.get("score", 0.0)
-        print(f"{name:<{width}}  {found.get('score', 0.0):4.2f}  {verdict}")
-    print(f"{'total':<{width}}  {total:g} of {len(asked)}")
+        say(f"{name:<{width}}  {found.get('score', 0.0):4.2f}  {verdict}", hang=width + 8)
+    say(f"{'total':<{width}}  {total:g} of {len(asked)}")
     return 0 if total == len(asked) else 1
 
 
 def names_in(path: Path) -> set[str]:
     """Names that the file's top level defines."""
+    import ast
+
     if path.suffix not in ("", ".py"):
         raise ValueError(f"{path} must be a Python file, .py")
     try:
@@ -125,6 +113,9 @@ def names_in(path: Path) -> set[str]:
 
 def in_process(path: Path, name: str, limit: float) -> dict[str, Any]:
     """The mark of one function, from a process that is given `limit` seconds once it is ready."""
+    import json
+    import subprocess
+
     command = [sys.executable, "-P", "-m", "trainer.commands.mark", str(path), "--only", name]
     nothing = subprocess.DEVNULL
     with subprocess.Popen(  # unbuffered: readline must not take what communicate is to read
@@ -146,8 +137,10 @@ def in_process(path: Path, name: str, limit: float) -> dict[str, Any]:
 # ---------------------------------------------------------------------------- one function
 
 
-def mark_one(path: Path, name: str) -> None:
+def mark_one(path: Path, name: str) -> NoReturn:
     """Mark one function in this process; write the result as JSON where standard output was."""
+    import json
+
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the file prints is not read
     _ = trainer.mark  # imported now, before the time begins
@@ -182,6 +175,8 @@ def result(path: Path, name: str) -> dict[str, Any]:
 
 def load(path: Path) -> Any:
     """The file as a module."""
+    import importlib.util
+
     spec = importlib.util.spec_from_file_location("student", path.resolve())
     assert spec is not None
     assert spec.loader is not None
@@ -193,6 +188,10 @@ def load(path: Path) -> Any:
 
 def replace_others(module: Any, name: str) -> dict[str, Any]:
     """Put the lesson's functions in the place of the file's others; those that were there."""
+    import inspect
+
+    from trainer import chain_rule as lesson
+
     replaced = {}
     for other in (*FUNCTIONS, *OPTIONAL):
         own = getattr(module, other, None)
@@ -218,6 +217,10 @@ def needed_of(
 
 def in_the_form_of(own: Any, right: Callable[..., Any]) -> Callable[..., Any]:
     """The lesson's function, to be called with the arguments of the file's."""
+    import inspect
+
+    from trainer import chain_rule as lesson
+
     signature = inspect.signature(own)
     wanted = list(inspect.signature(right).parameters)
 

@@ -1,12 +1,15 @@
-"""The command line of `train.py`: its options, what each allows, and its one-line errors."""
+"""Options: what the programs' command lines share, and those of `train`."""
 
 import argparse
 import math
 import re
+import textwrap
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
+
+from trainer.commands.console import as_typed, program_name
 
 # The neuron's own names and defaults, so that --help need not load it; a test compares.
 OPTIMIZERS = (
@@ -34,8 +37,31 @@ MOST = 2**31 - 1
 """Counts beyond do not fit an index of 32 bits, and mean nothing."""
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help that breaks lines between words only."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(
+            " ".join(text.split()), width, break_long_words=False, break_on_hyphens=False
+        )
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that lets `main` report its errors, in one line."""
+    """A parser that lets `run_program` report its errors, in one line.
+
+    Parameters
+    ----------
+    description : str or None
+        What the program does, with examples that begin with "logistic-neuron".
+    """
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            prog=program_name(),
+            description=as_typed(description or ""),
+            formatter_class=Formatter,
+            allow_abbrev=False,
+        )
 
     def parse_args(self, *arguments: Any, **more: Any) -> Any:
         """Parse; "--alpha=--" too needs a value, which argparse takes for an empty list."""
@@ -96,12 +122,15 @@ def optimizer(text: str) -> str:
     raise argparse.ArgumentTypeError(f"there is no {got(text)}; the nearest is {nearest!r}")
 
 
+def check_model(path: Path) -> None:
+    """Raise ValueError if there is no such file, before anything is loaded that could read it."""
+    if not path.is_file():
+        raise ValueError(f"there is no model file {got(str(path))}; train writes one, model.skops")
+
+
 def make_parser(description: str | None) -> Parser:
     """The command line; where an option is the neuron's, so is its default."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = Parser(
-        prog="train.py", description=description, formatter_class=formatter, allow_abbrev=False
-    )
+    parser = Parser(description)
     count = number(int, f"an integer >= 1, of at most {MOST}", lambda v: 1 <= v <= MOST)
     share = number(float, "a number between 0 and 1", lambda v: 0 < v < 1)
     seed = number(int, "an integer from 0 to 4294967295", lambda v: 0 <= v < 2**32)
@@ -134,10 +163,14 @@ def make_parser(description: str | None) -> Parser:
     add("--alpha", type=penalty, default=DEFAULTS["alpha"], metavar="ALPHA", help=what)
     what = "done when no component of the gradient exceeds this"
     add("--tol", type=not_negative, default=DEFAULTS["tol"], help=what)
-    what = "hold out a tenth of the training rows; stop when the cost on them no longer improves"
+    what = "stop when the cost on a validation set, a tenth of the training rows, does not improve"
     add_switch("--early-stopping", what)
     what = "share of the rows kept from training, to test on"
     add("--test-size", type=share, default=0.2, metavar="SHARE", help=what)
+    what = "also train with this share of the training labels flipped at random, to see the cost"
+    what += " (default: 0.1 for a data set by name, 0 for a file)"
+    low = number(float, "a number >= 0 and below 0.5", lambda v: 0 <= v < 0.5)
+    add("--wrong-labels", type=low, metavar="SHARE", help=what)
     add("--seed", type=seed, default=42, metavar="N", help="fixes all that is random")
     what = "where the folder of results, named after the data set, is put"
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER", help=what)

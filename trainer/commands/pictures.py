@@ -1,7 +1,6 @@
 """The pictures of a run; where one cannot be drawn, a warning, and the run goes on."""
 
 import io
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -85,12 +84,12 @@ def draw(
 
     neuron = model["neuron"]
     name = data.name if len(data.name) <= LONGEST_NAME else f"{data.name[:LONGEST_NAME]}..."
-    held_out = "training rows held out" if neuron.early_stopping else "test rows"
+    watched = "validation set" if neuron.early_stopping else "test set"
     compared = {name: models[name] for name in models if name != "constant"}
 
     def loss_curve() -> Any:
         title = f"{name}: loss"
-        return trainer.LossCurveDisplay.from_estimator(neuron, held_out_label=held_out, name=title)
+        return trainer.LossCurveDisplay.from_estimator(neuron, validation_label=watched, name=title)
 
     def calibration() -> Any:
         title = f"{name}: calibration on {len(y)} test rows"
@@ -127,6 +126,8 @@ def _png(figure: Any) -> bytes:
 @contextmanager
 def one_warning_for_all() -> Iterator[None]:
     """What matplotlib warns of, in its log or as missing glyphs, as one line, unless it fails."""
+    import logging
+
     said: list[str] = []
 
     class Collector(logging.Handler):

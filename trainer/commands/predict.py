@@ -1,56 +1,36 @@
-"""Apply a saved model to tables of any size, in pieces; write probabilities and labels.
+"""Apply a saved model to tables of any size, in pieces.
 
-python scripts/predict.py runs/titanic/model.skops passengers.csv -o predicted.csv
-python scripts/predict.py model.skops 'logs/2026-*.parquet' --id user -o scores.parquet
-zcat table.csv.gz | python scripts/predict.py model.skops - -o - | head
+logistic-neuron predict model.skops passengers.csv -o out.csv
+logistic-neuron predict model.skops 'logs/*.parquet' --id user -o out.parquet
+zcat t.csv.gz | logistic-neuron predict model.skops - -o - | head
 """
 
 import argparse
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 import trainer
-from trainer.commands.options import Parser
+from trainer.commands.console import Signals, run_program, tell
+from trainer.commands.options import Parser, check_model
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = "predict.py") -> int:
     """Run the command line; the exit status."""
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        run(parse(argv))
-    except BrokenPipeError:  # whoever reads standard output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError) as error:
-        print(f"predict.py: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("predict.py: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return run_program(program, work, argv)
 
 
-def stop(*_: Any) -> NoReturn:
-    """SIGTERM ends the run as Ctrl-C does, so that the draft is removed."""
-    raise KeyboardInterrupt
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
-    parser = Parser(
-        prog="predict.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(__doc__)
     parser.add_argument("model", metavar="MODEL", type=Path, help="a file that train.py wrote")
     what = "files, folders or patterns: Parquet, Arrow, CSV, gzipped CSV; - for CSV from a pipe"
     parser.add_argument("tables", metavar="TABLE", nargs="+", help=what)
@@ -61,7 +41,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=20_000, metavar="N", help="rows a piece (default: %(default)s)"
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
+    check_model(options.model)
     if options.rows < 1:
         raise ValueError(f"--rows must be an integer >= 1, got {options.rows}")
     if options.output != "-" and not options.output.endswith((".csv", ".parquet")):
@@ -69,8 +50,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace) -> None:
+def work(arguments: list[str], signals: Signals) -> int:
     """Read, predict, write; say what the tables lack or have besides."""
+    options = parse(arguments)
     model = trainer.load_model(options.model)
     reader = trainer.FrameReader(model, options.rows, id_column=options.id)
     with ExitStack() as stack:
@@ -81,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
             tables = [stack.enter_context(standard_input())]
         pieces = reader.read(tables)
         for note in reader.notes:
-            print(f"predict.py: note: {note}", file=sys.stderr)
+            tell("note", note)
         write = stack.enter_context(output(options.output))
         advance = stack.enter_context(progress(reader.n_bytes))
         n_rows = 0
@@ -93,17 +75,20 @@ def run(options: argparse.Namespace) -> None:
             raise ValueError("the tables have no rows")
     for column, n_unseen in reader.unseen.items():
         if n_unseen:
-            print(
-                f"predict.py: note: column {column!r}: {n_unseen} of {n_rows} rows hold a category "
-                "that the training rows did not",
-                file=sys.stderr,
+            tell(
+                "note",
+                f"column {column!r}: {n_unseen} of {n_rows} rows hold a category that the training "
+                "rows did not",
             )
-    where = "" if options.output == "-" else f" to {options.output}"
-    print(f"predict.py: {n_rows} rows written{where}", file=sys.stderr)
+    signals.finishing = options.output != "-"
+    tell("done", f"{n_rows} rows written" + (f" to {options.output}" if signals.finishing else ""))
+    return 0
 
 
-def predicted(model: Any, identity: pd.Series, frame: pd.DataFrame) -> pd.DataFrame:
+def predicted(model: Any, identity: "pd.Series", frame: "pd.DataFrame") -> "pd.DataFrame":
     """One piece of the output: identity, label, and a probability for each class."""
+    import pandas as pd
+
     P = model.predict_proba(frame)
     columns: dict[str, Any] = {str(identity.name): identity.to_numpy()}
     neuron = model[-1] if hasattr(model, "steps") else model
@@ -131,13 +116,14 @@ def output(name: str) -> Iterator[Any]:
     if name == "-":
         is_first = True
 
-        def show(piece: pd.DataFrame) -> None:
+        def show(piece: "pd.DataFrame") -> None:
             nonlocal is_first
-            piece.to_csv(sys.stdout, index=False, header=is_first)
+            sys.stdout.write(piece.to_csv(index=False, header=is_first))
             is_first = False
+            if failure := getattr(sys.stdout, "failure", None):
+                raise failure  # nobody reads on
 
         yield show
-        sys.stdout.flush()
         return
     path = Path(name)
     if path.is_dir():
@@ -164,7 +150,7 @@ def writer(path: Path, file: Any) -> Iterator[Any]:
 
     parquet: Any = None
 
-    def write(piece: pd.DataFrame) -> None:
+    def write(piece: "pd.DataFrame") -> None:
         nonlocal parquet
         schema = None if parquet is None else parquet.schema
         table = pa.Table.from_pandas(piece, schema=schema, preserve_index=False)
@@ -200,7 +186,3 @@ def progress(n_bytes: int) -> Iterator[Any]:
             bar.update(task, completed=n_rows, total=total, share=f"{min(read, 1.0):.0%}")
 
         yield advance
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,6 @@ Hidden names beside the folder "iris" say how far a run has come, with eight ran
 just has; ".iris.move-…" is complete, and its files are on their way.
 """
 
-import ctypes
 import errno
 import os
 import re
@@ -148,6 +147,8 @@ def exchange(one: Path, other: Path) -> None:
     """Let two folders change places in one step; OSError where that cannot be."""
     if os.name == "nt":
         raise OSError(errno.ENOSYS, "Windows cannot exchange folders")
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(one), os.fsencode(other)
     try:

@@ -1,29 +1,20 @@
 """Train a logistic neuron; leave its pictures, figures and the model in a folder.
 
-python scripts/train.py                            breast cancer, in seconds
-python scripts/train.py moons --optimizer adam     another set; see --list
-python scripts/train.py table.csv --target column  a table of your own
+logistic-neuron train                            breast cancer, in seconds
+logistic-neuron train moons --optimizer adam     another set; see --list
+logistic-neuron train table.csv --target column  a table of your own
 """
 
 import argparse
-import errno
-import hashlib
-import json
 import os
-import platform
-import shlex
-import signal
 import sys
-import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import trainer
-from trainer.commands.console import PROGRAM, Signals, safe_streams, say, tell
+from trainer.commands.console import Signals, run_program, say
 from trainer.commands.options import make_parser
 from trainer.commands.pictures import PICTURES, draw, matplotlib_settings
 from trainer.commands.run_folder import check_place, run_folder
@@ -34,56 +25,23 @@ OUTPUTS = (*PICTURES, "report.html", "suspects.csv", "history.csv", "model.skops
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn")
 LONGEST_NAME = 200
 """Bytes of a folder's name: file systems take 255, and a draft's is longer."""
-# Errors that say what is wrong with the input or its place; any other is one of this program.
-FORESEEN = (ValueError, OSError, ImportError, MemoryError)
+WRONG_LABELS = 0.1
+"""Share of the training labels that is flipped to show what that costs, for sets known by name."""
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, program: str = "train.py") -> int:
     """Run the command line; the exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
-    with safe_streams() as output, Signals() as signals, warnings_in_one_line():
-        try:
-            options = make_parser(__doc__).parse_args(arguments)
-            if options.list:
-                list_sets()
-            else:
-                run(options, signals)
-                if lost(output.failure):  # the run's files are there all the same
-                    tell("warning", f"standard output was lost: {output.failure}")
-                return 0
-        except FORESEEN as error:
-            tell("error", describe(error, arguments))
-            return 2
-        except KeyboardInterrupt:
-            tell("interrupted", "nothing was written")
-            return 128 + (signals.caught or signal.SIGINT)
-        except SystemExit:  # of --help
-            if not lost(output.failure):
-                raise
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{place.filename}:{place.lineno}"
-            tell("internal error", f"{type(error).__name__}: {error} ({where}); please report it")
-            return 2
-        if lost(output.failure):
-            tell("error", f"standard output cannot be written: {output.failure}")
-            return 2
-        return 0
+    return run_program(program, work, argv)
 
 
-def lost(failure: Exception | None) -> bool:
-    """Whether output was lost that somebody waits for; a reader that has left does not."""
-    return failure is not None and getattr(failure, "errno", None) != errno.EPIPE
-
-
-def describe(error: BaseException, arguments: list[str]) -> str:
-    """An error in words, with the command to copy where one more option would do."""
-    if isinstance(error, MemoryError):
-        return f"not enough memory; train on a part of the rows or columns ({error})"
-    if added := getattr(error, "arguments", None):
-        command = shlex.join(["python", sys.argv[0] or PROGRAM, *arguments, *added])
-        return f"{error}, as in: {command}"
-    return str(error)
+def work(arguments: list[str], signals: Signals) -> int:
+    """List the data sets, or train."""
+    options = make_parser(__doc__).parse_args(arguments)
+    if options.list:
+        list_sets()
+    else:
+        run(options, signals)
+    return 0
 
 
 def list_sets() -> None:
@@ -91,7 +49,7 @@ def list_sets() -> None:
     known = trainer.list_datasets()
     width = max(map(len, known))
     for name, line in known.items():
-        say(f"{name:<{width}}  {line}")
+        say(f"{name:<{width}}  {line}", hang=width + 2)
 
 
 def run(options: argparse.Namespace, signals: Signals) -> None:
@@ -102,9 +60,14 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             f"the environment's LOKY_MAX_CPU_COUNT must be an integer, got {processors!r}; unset it"
         )
     check_place(options.output)
+    is_file = options.data not in trainer.list_datasets()
+    if options.wrong_labels is None:
+        options.wrong_labels = 0.0 if is_file else WRONG_LABELS
     data = trainer.load_dataset(
         options.data, target=options.target, positive=options.positive, random_state=options.seed
     )
+    import pandas as pd
+
     X_train, X_test, y_train, y_test = split(data, options.test_size, options.seed)
     name = data.name
     while len(os.fsencode(name)) > LONGEST_NAME:
@@ -124,7 +87,12 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
 
         models = {"LogisticNeuron": neuron, **trainer.reference_models(*rows["train"])}
         figures = trainer.compare_models(models, rows, data.positive)
-        print_figures(figures)
+        print_figures(figures, len(y_train), len(y_test))
+        say(verdict(models, *rows["test"], data.positive, figures.loc["test"]), emphasis=".+")
+        wanted = options.wrong_labels and not signals.requested
+        if wanted and better_than_constant(figures.loc["test"]):
+            tried = wrong_labels(options, rows, data, signals)
+            figures = pd.concat([figures, tried])
 
         from sklearn.pipeline import Pipeline
 
@@ -136,7 +104,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             from sklearn.base import clone
 
             suspects = trainer.suspect_labels(clone(model), data.X, data.y)
-            if options.data not in trainer.list_datasets():  # below the header
+            if is_file:  # below the header
                 suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
@@ -232,21 +200,6 @@ class TrainingWatch:
             self.bar.stop()
 
 
-@contextmanager
-def warnings_in_one_line() -> Iterator[None]:
-    """Warnings as a line each on standard error, without their place in the code."""
-
-    def show(message: Warning | str, *place: Any, **more: Any) -> None:
-        tell("warning", message)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        for kind in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
-            warnings.simplefilter("ignore", kind)  # for those who write code
-        warnings.showwarning = show
-        yield
-
-
 def class_counts(data: Any) -> dict[str, int]:
     """Rows of each class."""
     import numpy as np
@@ -278,40 +231,91 @@ def print_ending(ending: Any) -> None:
     say(f"Stopped after {ending.n_iter} iterations{why}")
 
 
-def print_figures(figures: Any) -> None:
-    """The table of figures, the best of each column marked, and what it says in a sentence."""
-    parts = [part for part in ("train", "test") if part in figures.index]
-    names = [name for _, name in figures.index]
-    width = max(map(len, names))
-    heads = " ".join(f"{column:>10}" for column in figures.columns)
-    say(f"\n{'':<{width + 6}}{heads}")
-    for part in parts:
-        shown = figures.loc[part].round(3)
-        for i, (name, line) in enumerate(shown.iterrows()):
-            cells = (
-                f"{value:>10.3f}"
-                + ("*" if value == best(shown[column]) and len(shown) > 1 else " ")
-                for column, value in line.items()
-            )
-            say(f"{part if i == 0 else '':<6}{name:<{width}}{''.join(cells)}".rstrip())
-    say("* the best of the three, to the digits shown")
-    brier = figures.loc["test", "Brier"]
-    ours, theirs, constant = brier["LogisticNeuron"], brier["LogisticRegression"], brier["constant"]
-    if ours > 0.99 * constant:
-        verdict = (
-            f"the neuron is no better than the constant probability, Brier score {ours:.4f} "
-            f"against {constant:.4f}: perhaps no line parts these classes"
+def print_figures(figures: Any, n_train: int, n_test: int) -> None:
+    """The tables of figures, the best of each column marked."""
+    say(f"\n{'':<20}" + "".join(f"{column:>11}" for column in figures.columns))
+    headings = {"train": f"On the {n_train} training rows", "test": f"On the {n_test} test rows"}
+    for part in figures.index.unique(level=0):
+        print_table(figures.loc[part], headings[part])
+    say("* the best of each column, to the digits shown")
+
+
+def print_table(figures: Any, heading: str) -> None:
+    """A heading, and a line for each model."""
+    say(heading)
+    shown = figures.round(3)
+    for name, line in shown.iterrows():
+        cells = (
+            f"{value:>10.3f}" + ("*" if value == best(shown[column]) else " ")
+            for column, value in line.items()
         )
-    elif theirs < ours:
-        verdict = f"LogisticRegression's Brier score is lower, {theirs:.4f} against {ours:.4f}"
-    else:
-        verdict = f"the neuron's Brier score is the lowest, {ours:.4f}"
-    say(f"On these test rows {verdict}.")
+        say(f"  {name:<19}{''.join(cells)}".rstrip(), emphasis=r"\S+\*")
 
 
 def best(column: Any) -> float:
     """The best figure of a column: the lowest error, the highest share of what is right."""
     return float(column.min() if column.name in {"Brier", "log loss"} else column.max())
+
+
+def better_than_constant(figures: Any) -> bool:
+    """Whether the neuron's Brier score is lower than that of the constant by a hundredth of it."""
+    brier = figures["Brier"]
+    return bool(brier["LogisticNeuron"] <= 0.99 * brier["constant"])
+
+
+def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any) -> str:
+    """What the Brier scores on these rows say, in a sentence."""
+    ours, theirs, constant = (
+        figures.loc[name, "Brier"] for name in ("LogisticNeuron", "LogisticRegression", "constant")
+    )
+    if not better_than_constant(figures):
+        return (
+            f"The neuron is no better than the constant probability, Brier score {ours:.4f} "
+            f"against {constant:.4f}: perhaps no line parts these classes."
+        )
+    difference, margin = trainer.brier_difference(
+        models["LogisticNeuron"], models["LogisticRegression"], X, y, positive
+    )
+    apart = f"{abs(difference):.4f} ± {margin:.4f} (95 % confidence interval)"
+    scores = f"{ours:.4f} against {theirs:.4f}"
+    if abs(difference) <= margin:
+        return (
+            "These rows cannot tell the neuron and LogisticRegression apart: Brier score "
+            f"{scores}, a difference of {apart}."
+        )
+    if difference > 0:
+        return f"LogisticRegression's Brier score is lower on these rows: {scores}, by {apart}."
+    return f"The neuron's Brier score is lower on these rows: {scores}, by {apart}."
+
+
+def wrong_labels(
+    options: argparse.Namespace, rows: dict[str, Any], data: Any, signals: Signals
+) -> Any:
+    """Train with some labels flipped, print what that costs; None if training was interrupted."""
+    import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+
+    X, y = rows["train"]
+    n_wrong = max(1, round(options.wrong_labels * len(y)))
+    flipped = np.random.default_rng(options.seed).choice(len(y), n_wrong, replace=False)
+    first, second = np.unique(y)
+    wrong = y.copy()
+    wrong[flipped] = np.where(y[flipped] == first, second, first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the run itself has warned
+        neuron = train(options, rows | {"train": (X, wrong)}, signals)
+        if signals.requested:
+            return None
+        models = {"LogisticNeuron": neuron, **trainer.reference_models(X, wrong)}
+    figures = trainer.compare_models(models, {"wrong_labels": rows["test"]}, data.positive)
+    say()
+    print_table(
+        figures.loc["wrong_labels"],
+        f"On the test rows, after training with {n_wrong} of {len(y)} labels wrong",
+    )
+    sentence = verdict(models, *rows["test"], data.positive, figures.loc["wrong_labels"])
+    say(sentence, emphasis=".+")
+    return figures
 
 
 def write_metrics(
@@ -321,6 +325,10 @@ def write_metrics(
 
     The same for the same seed, but for the seconds, which the model's file holds too.
     """
+    import hashlib
+    import json
+    import platform
+    from dataclasses import asdict
     from importlib.metadata import version
 
     termination = {
@@ -338,10 +346,13 @@ def write_metrics(
             "notes": data.notes,
         },
         "test_size": options.test_size,
+        "wrong_labels": options.wrong_labels,
         "seed": options.seed,
         "parameters": neuron.get_params(),
         "termination": termination,
-        "figures": {part: figures.loc[part].to_dict("index") for part in ("train", "test")},
+        "figures": {
+            part: figures.loc[part].to_dict("index") for part in figures.index.unique(level=0)
+        },
         "sha256": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in (folder / name for name in OUTPUTS)
@@ -356,7 +367,3 @@ def write_metrics(
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     # In JSON, too, an escape stands for half a character, as names of files may hold.
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -173,7 +173,7 @@ class Objective:
         return squares / self.rows.weight_sum
 
     def saturation(self, theta: Array) -> tuple[Array, Array]:
-        """Means of dσ/dz (K,) and of the largest |dl/dz| that a label of 0 or 1 could have (K,)."""
+        """Means of dσ/dz (K,) and of the largest ``|dl/dz|`` of a label 0 or 1 (K,)."""
         dsig_dz, max_slope = self._sum_loss(kernels.saturation_sums, theta)
         return dsig_dz / self.rows.weight_sum, max_slope / self.rows.weight_sum
 

@@ -22,8 +22,8 @@ REASONS = {
         converged=True,
     ),
     "early_stopping": Reason(
-        "no gain on the validation rows",
-        "the objective on the validation rows has not improved for {patience} iterations; "
+        "no gain on the validation set",
+        "the objective on the validation set has not improved for {patience} iterations; "
         "the parameters that were best there are kept",
         converged=True,
     ),

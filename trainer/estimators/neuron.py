@@ -119,11 +119,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Weight of each class, by label; "balanced" weighs all classes alike. It multiplies
         `sample_weight`.
     early_stopping : bool, default=False
-        Stop when the cost on rows held out no longer improves, and keep the
-        parameters that were best there.
+        Stop when the cost on a validation set no longer improves, and keep the parameters that
+        were best there.
     validation_fraction : float, default=0.1
-        Share of the training rows that early stopping holds out, stratified by class;
-        equal rows are held out together.
+        Share of the training rows that early stopping holds out as validation set, stratified
+        by class; equal rows are held out together.
     n_iter_no_change : int, default=10
         Iterations without improvement that early stopping waits for.
     init : array-like of shape (n_features + 1,) or (n_features + 1, n_classes), or fitted \
@@ -152,7 +152,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         first, by a solver; then the neuron is trained with them. `docs/wrong_labels.md` has
         figures.
     random_state : int, RandomState instance or None, default=None
-        Draws the rows held out, the order of mini-batches, samples and random starts.
+        Draws the validation set, the order of mini-batches, samples and random starts.
     verbose : int, default=0
         Print one line every `verbose` iterations; 0 prints nothing.
 
@@ -174,12 +174,12 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         more than two classes and above 1000 parameters.
     n_iter_ : int
         Iterations done, over all runs; a later run's start counts as one.
-    loss_curve_ : ndarray of shape (n_iter_ + 1,)
+    loss_curve_ : ndarray of shape (``n_iter_`` + 1,)
         J before the first iteration and after each; the mean over the neurons if there are
         several. It shows all runs, in order: also a second one, from another start, that
         ended no lower. While "auto" solves a sample of the rows, it is J of the sample.
-    validation_curve_ : ndarray of shape (n_iter_ + 1,) or None
-        Mean squared error on the validation rows, without the penalty, if there are any.
+    validation_curve_ : ndarray of shape (``n_iter_`` + 1,) or None
+        Mean squared error on the validation set, without the penalty, if there is one.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost (J), gradient_max (largest
         component of its gradient), validation_cost, seconds since the fit began. Also run,
@@ -193,7 +193,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         The same for every neuron.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the features, where X had them as strings.
 
     References
@@ -304,7 +304,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row; a weight of 2 counts as the row twice.
         X_val, y_val : array-like, optional
-            Validation rows and labels: J on them is recorded and, with `early_stopping`,
+            Validation set: J on it is recorded and, with `early_stopping`,
             decides when to stop, in place of a fraction of X.
 
         Returns
@@ -548,7 +548,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         return data.objective(0.0, self.fit_intercept)
 
     def _split(self, data: Data, seed: int) -> tuple[Data, Data]:
-        """The rows to train on, and those held out for early stopping."""
+        """The rows to train on, and the validation set of early stopping."""
         if data.targets is None:
             raise ValueError(
                 "early_stopping needs X_val and y_val where X is a source of rows; give them"

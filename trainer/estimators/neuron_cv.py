@@ -1,4 +1,4 @@
-"""`LogisticNeuronCV`: a neuron with the penalty that does best on rows held out.
+"""`LogisticNeuronCV`: a neuron with the penalty that does best in cross-validation.
 
 All penalties and folds (and classes) are trained as one bank of neurons: the rows are read
 for all of them at once, none is copied for a fold, and what the rows of one tell about the
@@ -68,7 +68,7 @@ class LogisticNeuronCV(LogisticNeuron):
     """LogisticNeuron with its penalty alpha chosen by cross-validation.
 
     Every penalty is trained on every fold's training rows, and the one with the best mean
-    score on the rows held out wins; of equal ones, the largest. The final neuron is trained
+    score on the validation sets wins; of equal ones, the largest. The final neuron is trained
     on all rows. Where a penalty is so weak that J has several minima, the neuron takes the one
     that continues the minimum at the middle penalty.
 
@@ -80,7 +80,7 @@ class LogisticNeuronCV(LogisticNeuron):
     cv : int, cross-validation generator or iterable, default=None
         How to split, as in scikit-learn; None is 5 folds, stratified by class.
     scoring : str or callable, default="neg_brier_score"
-        What is best on the rows held out: a scikit-learn scorer. With `noise_rates` it judges the
+        What is best on the validation sets: a scikit-learn scorer. With `noise_rates` it judges the
         probability of the label as recorded. The Brier score hardly
         punishes probabilities of 0 and 1 that are wrong, and log loss severely: choose
         "neg_log_loss" where the log loss counts. `cv_results_` holds it in either case.
@@ -106,7 +106,7 @@ class LogisticNeuronCV(LogisticNeuron):
     alphas_ : ndarray of shape (n_alphas,)
         The penalties tried, in rising order.
     scores_ : ndarray of shape (n_folds, n_alphas)
-        The score of each penalty on each fold's rows held out.
+        The score of each penalty on each fold's validation set.
     cv_results_ : dict of ndarrays
         The same for a DataFrame, named as in scikit-learn's GridSearchCV, and the log loss of
         each penalty: "mean_test_neg_log_loss" and "std_test_neg_log_loss".
@@ -347,7 +347,7 @@ class LogisticNeuronCV(LogisticNeuron):
             )
 
     def _scores(self, bank: "_Bank", data: Data, y: Any, params: dict[str, Any]) -> Array:
-        """Scores of any scorer, which gets a neuron and a fold's rows held out."""
+        """Scores of any scorer, which gets a neuron and a fold's validation set."""
         scorer = scorer_for(self.scoring, data.classes)
         y = np.asarray(y).ravel()
         scores = np.empty(bank.theta.shape[2:0:-1])
@@ -361,12 +361,12 @@ class LogisticNeuronCV(LogisticNeuron):
         undefined = np.isnan(scores).all(axis=1)
         if undefined.all() or np.isnan(scores[~undefined]).any():
             raise ValueError(
-                f"scoring={self.scoring!r} must give a number on the rows held out of a fold, got "
+                f"scoring={self.scoring!r} must give a number on the validation set of a fold, got "
                 "NaN; choose another scoring, or folds with rows of every class (cv)"
             )
         if undefined.any():
             warnings.warn(
-                f"scoring={self.scoring!r} is not defined on the rows held out of folds "
+                f"scoring={self.scoring!r} is not defined on the validation sets of folds "
                 f"{np.flatnonzero(undefined).tolist()}, which do not count in the choice",
                 UndefinedMetricWarning,
                 stacklevel=4,
@@ -377,7 +377,7 @@ class LogisticNeuronCV(LogisticNeuron):
 def splits_of(
     cv: Any, X: Any, labels: Array, is_soft: bool, **params: Any
 ) -> list[tuple[Array, Array]]:
-    """Positions of the rows (training, held out) of each fold; `params` are for the splitter."""
+    """Positions of the rows (training, validation) of each fold; `params` are for the splitter."""
     n_rows = len(labels)
     splitter = check_cv(cv, labels, classifier=not is_soft)
     return [
@@ -387,7 +387,7 @@ def splits_of(
 
 
 def fold_key(splits: list[tuple[Array, Array]]) -> int:
-    """A checksum of the rows held out, which tells other folds from the same again."""
+    """A checksum of the validation sets, which tells other folds from the same again."""
     key = 0
     for _, held_out in splits:
         key = crc32(held_out.astype(np.int64).tobytes(), key)
@@ -395,7 +395,7 @@ def fold_key(splits: list[tuple[Array, Array]]) -> int:
 
 
 class _Folds(NamedTuple):
-    """How rows are split: by positions (training, held out), or by a fold number a row."""
+    """How rows are split: by positions (training, validation), or by a fold number a row."""
 
     splits: list[tuple[Array, Array]] | None
     numbers: Array
@@ -543,7 +543,7 @@ class _Bank:
         return PreconditionedLBFGS(inverse=self.inverses[..., penalty * C : (penalty + 1) * C])
 
     def losses_held_out(self, data: Data) -> tuple[Array, Array]:
-        """Brier scores and log losses (n_folds, n_alphas) on each fold's rows held out.
+        """Brier scores and log losses (n_folds, n_alphas) on each fold's validation set.
 
         Of more than two classes, the Brier score is Σ_k (y_k - p_k)², as in scikit-learn.
         """
@@ -575,7 +575,7 @@ class _Bank:
         return brier, log_loss
 
     def _objective_of_folds(self, shape: tuple[int, ...], data: Data, training: bool) -> Objective:
-        """J of each penalty on each fold's rows for training, or the bare J on those held out."""
+        """J of each penalty on each fold's training rows, or the bare J on its validation set."""
         a, f, c = (index.ravel() for index in np.indices(shape))
         factors = self.folds.factors(data.rows.n_rows, training)
         rows = data.rows.reweighted(factors, f, c if self.n_neurons > 1 else None)

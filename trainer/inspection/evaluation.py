@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -500,3 +501,51 @@ def compare_models(
                 "log loss": log_loss(positive, p),
             }
     return pd.DataFrame.from_dict(lines, orient="index", dtype=float)
+
+
+def brier_difference(
+    model: Any, reference: Any, X: Any, y: Any, pos_label: Any, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Compare the Brier scores of two models on the same rows.
+
+    With the probabilities p and r of row i under the two models,
+    d_i = (p_i - y_i)² - (r_i - y_i)². The mean of d is the difference, and the half-width of its
+    confidence interval is z · sd(d) / √n, with z the quantile of the normal distribution. It
+    accounts for the choice of the rows, not for that of the training rows.
+
+    Parameters
+    ----------
+    model, reference : classifier
+        Fitted, with `predict_proba` and `classes_`.
+    X : array-like of shape (n_samples, n_features)
+        Rows that neither was trained on, at least two.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    pos_label : object
+        The class whose probability is scored.
+    level : float, default=0.95
+        Confidence level.
+
+    Returns
+    -------
+    difference, margin : float
+        Negative if `model` has the lower Brier score; the interval is difference ± margin.
+
+    Examples
+    --------
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+    >>> models = reference_models(X, y)
+    >>> difference, margin = brier_difference(
+    ...     models["LogisticRegression"], models["constant"], X, y, pos_label="yes"
+    ... )
+    >>> round(difference, 3), round(margin, 3)
+    (-0.164, 0.056)
+    """
+    positive = np.asarray(pd.Series(y).eq(pos_label), dtype=np.float64)
+    ours, theirs = (
+        (each.predict_proba(X)[:, list(each.classes_).index(pos_label)] - positive) ** 2
+        for each in (model, reference)
+    )
+    apart = ours - theirs
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return float(apart.mean()), float(z * apart.std(ddof=1) / np.sqrt(len(apart)))

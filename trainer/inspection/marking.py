@@ -61,7 +61,7 @@ class Mark:
     verdict : str
         What is right, or which factor is wrong, in one or two sentences.
     score : float
-        1 if right; .75 if only its arithmetic fails (an overflow for large |z|, a modified
+        1 if right; .75 if only its arithmetic fails (an overflow for large ``|z|``, a modified
         argument); .5 for one identified mistake, .25 for two; 0 otherwise. For a function that
         returns both dJ/dw and dJ/db it is the mean of the two, unless both have the same mistakes.
     slips : tuple of str
@@ -90,7 +90,7 @@ def mark(answer: Any, of: str | None = None, *, at: tuple[Any, ...] | None = Non
     """Mark a gradient, or another function of the lesson, and say which factor is wrong.
 
     A function is called at ordinary points, at a trained and at saturated points, and for such
-    large |z| that a naive exp overflows. Its values are compared with the chain rule and the
+    large ``|z|`` that a naive exp overflows. Its values are compared with the chain rule and the
     complex step. If they differ, they are compared with the results of common mistakes, alone and
     in pairs. The function is called in this process and without a time limit;
     ``scripts/mark.py`` runs each function in a separate process.

@@ -3,8 +3,9 @@
 import base64
 import html
 import json
+from collections.abc import Sequence
 from hashlib import sha256
-from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,13 @@ Array = npt.NDArray[Any]
 
 
 def self_contained_page(
-    template: str, styles: list[str], scripts: list[str], data: Any, title: str
+    template: Traversable,
+    styles: Sequence[Traversable],
+    scripts: Sequence[Traversable],
+    data: Any,
+    title: str,
 ) -> str:
-    """Fill a template of `trainer/web`.
+    """Fill a template with styles, scripts and data.
 
     The placeholders of a template are ``{{policy}}``, ``{{title}}``, ``{{style}}``,
     ``{{script}}`` and ``{{data}}``. The content security policy allows only these styles and this
@@ -24,10 +29,10 @@ def self_contained_page(
 
     Parameters
     ----------
-    template : str
-        Name of the template in `trainer/web`.
-    styles, scripts : list of str
-        Names of files there, joined in this order.
+    template : path
+        The HTML with the placeholders.
+    styles, scripts : sequence of path
+        Files that are joined in this order.
     data : object
         Data for the script, stored as JSON; see `encoded` for arrays.
     title : str
@@ -38,10 +43,8 @@ def self_contained_page(
     str
         The HTML.
     """
-    folder = files("trainer") / "web"
     style, script = (
-        "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-        for names in (styles, scripts)
+        "\n".join(path.read_text(encoding="utf-8") for path in paths) for paths in (styles, scripts)
     )
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -56,7 +59,7 @@ def self_contained_page(
         "script": script,
         "data": text.replace("<", "\\u003c"),
     }
-    head, *rest = (folder / template).read_text(encoding="utf-8").split("{{")
+    head, *rest = template.read_text(encoding="utf-8").split("{{")
     filled = [head]
     for piece in rest:
         name, _, after = piece.partition("}}")

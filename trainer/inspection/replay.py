@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,9 @@ from trainer.inspection.surface import parameter_places
 from trainer.inspection.tracing import N_FIGURES, trace
 
 Array = npt.NDArray[Any]
+
+WEB = files("trainer") / "web"
+"""The sources of the page."""
 
 MAX_STEPS_NUMBERS = 2**16
 """Maximum number of parameters over all stored iterations, and of derivatives: 0.7 MB each."""
@@ -76,7 +80,7 @@ class Replay:
     alpha : float
         The penalty.
     optimizer : str
-        The optimizer's name.
+        Name of the optimizer that ran.
     termination : Termination
         Why training stopped.
     figures : DataFrame or None
@@ -223,7 +227,7 @@ class Replay:
             n_iter=len(table),
             parameters=_pair(theta) if parameters is None else (parameters[0], parameters[1]),
             alpha=float(neuron.alpha_),
-            optimizer=str(neuron.optimizer),
+            optimizer=getattr(neuron, "optimizer_", str(neuron.optimizer)),
             termination=neuron.termination_,
             figures=figures,
             calibration=calibration,
@@ -251,9 +255,9 @@ class Replay:
         """
         path = _writable(path)
         page = self_contained_page(
-            "replay.html",
-            ["style.css", "replay.css"],
-            ["replay.js"],
+            WEB / "replay.html",
+            [WEB / "style.css", WEB / "replay.css"],
+            [WEB / "replay.js"],
             self._data(title),
             f"{title}: replay",
         )

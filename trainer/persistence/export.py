@@ -55,7 +55,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
 
     Notes
     -----
-    σ(z) is computed as E/(1 + E) for z < 0 and 1/(1 + E) otherwise, E = exp(-|z|). ONNX has an
+    σ(z) is computed as E/(1 + E) for z < 0 and 1/(1 + E) otherwise, ``E = exp(-|z|)``. ONNX has an
     operator `Sigmoid`, whose left tail common runtimes lose: 0 from about z = -34 on.
 
     Examples

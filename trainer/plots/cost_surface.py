@@ -205,9 +205,14 @@ def _round_step(x: float) -> float:
 
 
 def _ticks(levels: Array) -> list[float]:
-    """About every fourth level: of each and its neighbours, the one with the fewest digits."""
-    near = (levels[max(i - 1, 0) : i + 2] for i in range(1, len(levels), 4))
-    return [min(group, key=lambda level: len(f"{level:g}")) for group in near]
+    """One of every five levels, the one with the fewest digits."""
+    return [min(levels[i : i + 5], key=_digits) for i in range(0, len(levels) - 1, 5)]
+
+
+def _digits(level: float) -> tuple[int, bool]:
+    """Significant digits of a level, and whether the last is other than 0 or 5."""
+    mantissa = f"{level:.8e}".partition("e")[0].replace(".", "").rstrip("0")
+    return len(mantissa), not mantissa.endswith("5")
 
 
 def _axis_label(name: str) -> str:

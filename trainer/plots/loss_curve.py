@@ -24,9 +24,9 @@ OVERSHOOT = 0.01
 class LossCurveDisplay(Display):
     """The cost J against the iteration, with the point where training stopped and the reason.
 
-    For a single model, three more things are drawn: the cost on held-out rows, the iteration that
-    was kept if it is not the last, and the largest overshoot (update rules can increase J). The
-    scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
+    For a single model, three more things are drawn: the cost on the validation set, the iteration
+    that was kept if it is not the last, and the largest overshoot (update rules can increase J).
+    The scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
     iterations if there are more than 200.
 
     Parameters
@@ -48,8 +48,8 @@ class LossCurveDisplay(Display):
         model.
     name : str, optional
         Title of the plot.
-    held_out_label : str, default="held-out rows"
-        Name of the held-out rows in the legend.
+    validation_label : str, default="validation set"
+        Name of the validation set in the legend.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class LossCurveDisplay(Display):
         reasons: Mapping[str, str] | None = None,
         kept: int | None = None,
         name: str | None = None,
-        held_out_label: str = "held-out rows",
+        validation_label: str = "validation set",
     ) -> None:
         check_few(histories)
         for key, history in histories.items():
@@ -98,7 +98,7 @@ class LossCurveDisplay(Display):
         self.reasons = dict(reasons or {})
         self.kept = kept
         self.name = name
-        self.held_out_label = held_out_label
+        self.validation_label = validation_label
 
     @classmethod
     def from_estimator(cls, estimator: Any, **options: Any) -> Self:
@@ -127,7 +127,7 @@ class LossCurveDisplay(Display):
         gradient: bool = False,
         ax: Any = None,
         name: str | None = None,
-        held_out_label: str = "held-out rows",
+        validation_label: str = "validation set",
     ) -> Self:
         """Draw the loss curves of several fitted neurons in one plot.
 
@@ -141,8 +141,8 @@ class LossCurveDisplay(Display):
             Axes to draw on; None creates a figure.
         name : str, optional
             Title of the plot.
-        held_out_label : str, default="held-out rows"
-            Name of the held-out rows in the legend, for a single neuron.
+        validation_label : str, default="validation set"
+            Name of the validation set in the legend, for a single neuron.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class LossCurveDisplay(Display):
             reasons={key: end.reason for key, end in ends.items() if end is not None},
             kept=_kept(next(iter(neurons.values()))) if len(neurons) == 1 else None,
             name=name,
-            held_out_label=held_out_label,
+            validation_label=validation_label,
         )
         return display.plot(ax)
 
@@ -219,13 +219,13 @@ class LossCurveDisplay(Display):
         self.gradient_ax_ = gradient_ax
 
     def _draw_details(self, ax: Any, item: tuple[str, Any]) -> None:
-        """Details of a single model: held-out rows, overshoot, kept and last iteration."""
+        """Details of a single model: validation set, overshoot, kept and last iteration."""
         key, history = item
         iteration, cost = _column(history, "iteration"), _column(history, "cost")
         if "validation_cost" in history:
             ax.plot(
                 *_curve(history, "validation_cost"), color=COLOURS[1], ls=DASHES[1], lw=1.8,
-                label=f"mean squared error, {literal(self.held_out_label)}",
+                label=f"mean squared error, {literal(self.validation_label)}",
                 **_few_marked(_last_iteration(history)),
             )  # fmt: skip
         peak = _overshoot(history)

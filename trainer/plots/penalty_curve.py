@@ -17,7 +17,7 @@ class PenaltyCurveDisplay(Display):
     alphas : array-like of shape (n_alphas,)
         Penalties, in any order; if 0 is one of them, the scale is linear up to the next smallest.
     scores : array-like of shape (n_folds, n_alphas)
-        Score on each fold's held-out rows; higher is better.
+        Score on each fold's validation set; higher is better.
     alpha : float, optional
         The chosen penalty.
     scoring : str or callable, optional

@@ -139,8 +139,8 @@ def open_rows(
     Parameters
     ----------
     source : path, list of paths, or source of record batches
-        A file, several, a folder or a pattern such as "logs/2026-*.parquet": Parquet, Arrow IPC,
-        CSV, gzipped CSV. Or Arrow record batches: a pyarrow Dataset, Table or
+        A file, several, a folder or a pattern such as ``"logs/2026-*.parquet"``: Parquet, Arrow
+        IPC, CSV, gzipped CSV. Or Arrow record batches: a pyarrow Dataset, Table or
         RecordBatchReader, a polars LazyFrame, a function that opens a stream, an iterator.
     target : str
         The column with the labels. Rows without a label are dropped.

@@ -975,7 +975,7 @@
     const { termination } = data;
     $("title").textContent = data.title;
     $("summary").textContent =
-      `A logistic neuron trained with optimizer ${data.optimizer} and α = ${data.alpha} on ` +
+      `A logistic neuron trained with optimizer ${data.optimizer} and α = ${short(data.alpha)} on ` +
       `${count(data.n_samples, "sample")} with ${count(d, "feature")}. Its output σ(z) is the ` +
       `probability of ${positive}; the other class is ${negative}.`;
     document.querySelector("main").classList.toggle("many", d > 8);
