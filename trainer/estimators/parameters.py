@@ -14,8 +14,9 @@ Array = npt.NDArray[Any]
 
 def pack(model: Any) -> Array:
     """θ (d + 1, K) of a fitted linear classifier, the biases last, in float64."""
-    coef = model.coef_.toarray() if issparse(model.coef_) else as_numpy(model.coef_)
-    coef = np.asarray(coef, dtype=np.float64)
+    weights: Any = model.coef_
+    weights = weights.toarray() if issparse(weights) else as_numpy(weights)
+    coef = np.asarray(weights, dtype=np.float64)
     return np.vstack([coef.T, np.broadcast_to(as_numpy(model.intercept_), len(coef))])
 
 

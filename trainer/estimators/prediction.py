@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 class PredictionMixin(ClassifierMixin):
     """The half of `LogisticNeuron` that needs only its fitted attributes."""
 
-    coef_: Array
+    coef_: Any  # an array, or a sparse one
     intercept_: Array
     classes_: Array
     n_features_in_: int
@@ -178,7 +178,7 @@ class PredictionMixin(ClassifierMixin):
                 f"{self.n_features_in_} features as input"
             )
         dtype = self.classes_.dtype if method == "predict" else self.coef_.dtype
-        n_columns = len(self.classes_)
+        n_columns: int | None = len(self.classes_)
         if method == "predict" or (method == "decision_function" and n_columns == 2):
             n_columns = None
         return lazily(getattr(self, method), X, n_columns, dtype)
