@@ -7,6 +7,7 @@ the fit is over. An estimator without callbacks pays nothing. `EarlyStopping` an
 """
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,9 @@ class GradientTape(_AfterIteration):
         if context.parent is None or fitted_estimator is None:  # the fit itself, an empty task
             return
         theta, weight = pack(fitted_estimator), (metadata or {}).get("sample_weight")
-        data = prepare(fitted_estimator, X, y, weight, classes=fitted_estimator.classes_)
+        # X has been validated, and may have lost the names of its columns
+        owner, classes = copy(fitted_estimator), fitted_estimator.classes_
+        data = prepare(owner, X, y, weight, classes=classes, reset=True)
         self.thetas_.append(theta)
         gradient = data.objective(0.0, estimator.fit_intercept).value_and_gradient(theta)[1]
         self.gradients_.append(gradient)

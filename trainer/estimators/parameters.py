@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from trainer.estimators.array_api import as_numpy
@@ -15,7 +14,7 @@ Array = npt.NDArray[Any]
 def pack(model: Any) -> Array:
     """θ (d + 1, K) of a fitted linear classifier, the biases last, in float64."""
     weights: Any = model.coef_
-    weights = weights.toarray() if issparse(weights) else as_numpy(weights)
+    weights = weights.toarray() if hasattr(weights, "toarray") else as_numpy(weights)
     coef = np.asarray(weights, dtype=np.float64)
     return np.vstack([coef.T, np.broadcast_to(as_numpy(model.intercept_), len(coef))])
 

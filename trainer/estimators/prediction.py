@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils._array_api import check_same_namespace
@@ -166,7 +166,7 @@ class PredictionMixin(ClassifierMixin):
         self
         """
         check_is_fitted(self)
-        if issparse(self.coef_):
+        if hasattr(self.coef_, "toarray"):
             self.coef_ = self.coef_.toarray()
         return self
 
