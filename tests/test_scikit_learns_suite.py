@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-MODULES = ("linear_model.tests.test_logistic",)
+MODULES = (
+    "linear_model.tests.test_logistic",
+    "metrics.tests.test_score_objects",
+    "tests.test_pipeline",
+    "frozen.tests.test_frozen",
+)
 # Other solvers are ours under other names, and libraries that are not installed are skipped.
 LEFT_OUT = "not newton and not sag and not liblinear and not cupy and not cuda and not dpnp"
 
