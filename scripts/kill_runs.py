@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import trainer
@@ -35,18 +36,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=100, help="runs to kill (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    what = "run with --checkpoint; every other run is the one before, with --resume"
+    parser.add_argument("--checkpoint", action="store_true", help=what)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as place:
-        counts = campaign(Path(place), options.kills, options.seed)
+        counts = campaign(Path(place), options.kills, options.seed, options.checkpoint)
     print(", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     return 1 if counts["not whole"] else 0
 
 
-def campaign(place: Path, kills: int, seed: int) -> Counter[str]:
+def campaign(place: Path, kills: int, seed: int, keeps: bool = False) -> Counter[str]:
     """Kill so many runs; how often the folder was the old one, the new one, or neither."""
     trainer.load_dataset("iris")  # and all that it imports, before the forks
     rng = random.Random(seed)
     table, folder = place / "table.csv", place / "runs" / "table"
+    checkpoint = place / "runs" / "table.checkpoint"
     counts: Counter[str] = Counter()
     write_table(table, 0)
     begin = time.perf_counter()
@@ -55,8 +59,12 @@ def campaign(place: Path, kills: int, seed: int) -> Counter[str]:
     (folder / "notes.txt").write_text(NOTES)
     for number in range(1, kills + 1):
         before = complaint(folder) or version(folder)
-        write_table(table, number)
-        process = start(table, place)
+        goes_on = number % 2 == 0 and checkpoint.exists()
+        if not goes_on:
+            write_table(table, number)
+            checkpoint.unlink(missing_ok=True)
+        more = ["--resume" if goes_on else "--checkpoint"] if keeps else []
+        process = start(table, place, more)
         time.sleep(rng.uniform(0, 1.1 * usual))
         os.kill(process, SIGNALS[number % len(SIGNALS)])
         wait(process)
@@ -66,7 +74,7 @@ def campaign(place: Path, kills: int, seed: int) -> Counter[str]:
         else:
             counts["old" if version(folder) == before else "new"] += 1
     write_table(table, kills + 1)
-    wait(start(table, place))
+    wait(start(table, place, ["--checkpoint"] if keeps else []))
     left = sorted(set(os.listdir(folder.parent)) - {"table"})
     if left or complaint(folder):
         print(f"after the last run: {left} {complaint(folder)}", file=sys.stderr)
@@ -85,7 +93,7 @@ def write_table(path: Path, number: int) -> None:
     path.write_text(f"u,v{third},y\n" + "\n".join(rows) + "\n")
 
 
-def start(table: Path, place: Path) -> int:
+def start(table: Path, place: Path, more: Sequence[str] = ()) -> int:
     """A process that trains on the table."""
     process = os.fork()
     if process == 0:
@@ -94,7 +102,7 @@ def start(table: Path, place: Path) -> int:
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
-            status = train.main([str(table), "--output", str(place / "runs")])
+            status = train.main([str(table), "--output", str(place / "runs"), *more])
         finally:
             os._exit(status)
     return process

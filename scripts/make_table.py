@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 ROWS_AT_A_TIME = 100_000
 
 
-def batches(
-    start: int, stop: int, n_features: int, seed: int, precision: int
-) -> Iterator[pa.RecordBatch]:
-    """Rows from number `start` on: the same whatever files they are divided into."""
+def batches(start: int, stop: int, n_features: int, seed: int, precision: int) -> Iterator[Any]:
+    """Record batches from row `start` on: the same rows whatever files they are divided into."""
+    import pyarrow as pa
+
     rng = np.random.default_rng(seed)
     w = rng.standard_normal(n_features) / np.sqrt(n_features)
     for first in range(start, stop, ROWS_AT_A_TIME):
@@ -50,6 +47,13 @@ def main(argv: list[str] | None = None) -> int:
         "--precision", type=int, default=15, help="digits after the point (default: %(default)s)"
     )
     options = parser.parse_args(argv)
+    try:
+        from pyarrow.csv import CSVWriter
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        extra = 'pip install "logistic-neuron-trainer[stream]"'
+        print(f"make_table.py: error: it needs pyarrow: {extra}", file=sys.stderr)
+        return 2
     n_shards = options.shards or 1
     size = -(-options.rows // n_shards // ROWS_AT_A_TIME) * ROWS_AT_A_TIME
     for shard in range(n_shards):
@@ -64,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         first = next(rows, None)
         if first is None:
             break
-        module = pyarrow.csv.CSVWriter if path.suffix == ".csv" else pyarrow.parquet.ParquetWriter
-        with module(path, first.schema) as writer:
+        kind = CSVWriter if path.suffix == ".csv" else ParquetWriter
+        with kind(path, first.schema) as writer:
             writer.write_batch(first)
             for batch in rows:
                 writer.write_batch(batch)

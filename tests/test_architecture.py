@@ -24,14 +24,19 @@ LAYERS = {
     "core.training": {"numpy"},
     "core.multistart": {"numpy", "scipy"},
     "core.optimality": {"numpy", "scipy"},
+    "core.row_space": {"numpy", "scipy"},
     "core.solve": {"numpy"},
     "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "sources": {"numpy", "pandas", "sklearn", "pyarrow", "dask", "distributed"},
+    "persistence.files": set(),
+    "persistence.sealed": {"numpy"},
+    "persistence.states": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
     "persistence": {"numpy", "sklearn", "skops", "onnx", "skl2onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
-    "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"},
+    "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"}
+    | {"dask", "distributed"},
     "__main__": set(),
 }
 # Packages that `import trainer` must not load on top of scikit-learn: they are imported on use.

@@ -106,7 +106,9 @@ class TestData:
         np.testing.assert_allclose(problem.X.std(axis=0), 1)
         assert set(problem.labels) == {0, 1}
 
-    @pytest.mark.parametrize("case", ["well", "wide", "sparse"])
+    @pytest.mark.parametrize(
+        "case", ["well", "wide", "sparse", "sparse_large", "columns", "flipped"]
+    )
     def test_warm_up_is_a_small_problem_of_its_kind(self, case):
         problem = next(problems.problems_of(case, True, 1.0))
         small = problem.warm_up()
@@ -146,6 +148,19 @@ class TestPeers:
         assert costs[-1] < costs[0]
         assert [seconds for seconds, _ in path] == sorted(seconds for seconds, _ in path)
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            OURS, "SciPy L-BFGS-B", "SciPy least_squares", "PyTorch L-BFGS", "JAX optax L-BFGS",
+            "LogisticRegression sag", "SGDClassifier",
+        ],
+    )  # fmt: skip
+    def test_counts_its_passes(self, name, tiny):
+        pytest.importorskip(solvers.PEERS[name].package)
+        with timing.recorded_warnings():
+            result = timing.timed(solvers.PEERS[name].prepare(tiny), 20.0)
+        assert 1 < result.n_passes < 1000
+
     def test_that_is_not_installed_is_left_out_by_name(self, monkeypatch):
         monkeypatch.setattr(solvers, "find_spec", lambda package: None if package == "torch" else 1)
         assert not solvers.PEERS["PyTorch Adam"].installed
@@ -179,6 +194,20 @@ class TestTimeToSolution:
         assert (row.reached, row.note, row.repeats) == ("no", "out of time", 1)
         assert 0.1 <= row.median < 5
         assert row.gradient_max == problems.gradient_max(tiny, tiny.start)
+
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms here")
+    def test_time_limit_ends_the_trainer_at_its_best_parameters(self):
+        problem = problems.conditioned(20_000, 50, 1e4, target=1e-300, time_limit=0.5)
+        found = timing.timed(solvers.this_trainer(problem), problem.time_limit)
+        assert not found.in_time
+        assert problems.reference(problem, found.theta)[0] < 0.25  # J at the start
+
+    def test_ctrl_c_is_no_time_limit(self):
+        def run(recorder):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            timing.timed(run, 20.0)
 
     def test_failure_is_a_result(self, tiny):
         def broken(problem):
@@ -222,12 +251,12 @@ class TestTargets:
     @pytest.mark.parametrize(("theirs", "verdict"), [(8.1, "met"), (7.9, "**missed**")])
     def test_faster_than_the_fastest(self, theirs, verdict):
         rows = self.rows(**{OURS: 1.0, "SciPy L-BFGS-B": theirs, "PyTorch L-BFGS": 30.0})
-        line = self.target("large, ill-conditioned: faster than the fastest peer").line(rows)
+        line = self.target("a million rows, ill-conditioned").line(rows)
         assert line[3] == verdict
         assert "SciPy" in line[2]
 
     def test_peer_out_of_time_bounds_from_below(self):
-        target = self.target("large, ill-conditioned: faster than PyTorch L-BFGS")
+        target = self.target("a million rows, ill-conditioned: PyTorch L-BFGS")
         rows = self.rows(**{OURS: 1.0, "PyTorch L-BFGS": 10.0})
         rows[1].reached, rows[1].note = "no", "out of time"
         assert target.line(rows)[3] == "open"
@@ -237,7 +266,7 @@ class TestTargets:
     def test_trainer_that_does_not_get_there_misses(self):
         rows = self.rows(**{OURS: 1.0, "PyTorch L-BFGS": 100.0})
         rows[0].reached = "no"
-        line = self.target("large, ill-conditioned: faster than PyTorch L-BFGS").line(rows)
+        line = self.target("a million rows, ill-conditioned: PyTorch L-BFGS").line(rows)
         assert line[3] == "**missed**"
 
     def test_what_was_not_run_is_not_measured(self):
@@ -314,13 +343,13 @@ def test_quick_run_from_the_command_line(tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "case", "problem", "peer", "n", "d", "K", "dtype", "unit", "median", "low", "high",
-        "repeats", "ratio", "gradient_max", "reached", "note",
+        "repeats", "ratio", "passes", "gradient_max", "reached", "note",
     ]  # fmt: skip
     assert {row["case"] for row in rows} == {"small"}
     cancer = [row for row in rows if row["problem"] == "breast_cancer"]
     assert {OURS, "SciPy L-BFGS-B", "LogisticRegression lbfgs"} <= {row["peer"] for row in cancer}
     assert all(float(row["median"]) > 0 for row in cancer)
-    assert "| breast cancer: faster than the fastest LogisticRegression |" in done.stdout
+    assert "| breast cancer: LogisticRegression |" in done.stdout
     assert done.stdout.strip() == (tmp_path / "benchmark.md").read_text(encoding="utf-8").strip()
     for picture in ("time_to_solution.png", "cost_against_time.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
@@ -339,12 +368,17 @@ def test_one_pass_gives_the_gradient_of_the_reference(K):
 
 
 def test_fresh_interpreter_returns_its_number():
-    assert cases.run_python("print(7.5)") == 7.5
+    assert cases.run_python("import sys; print(7.5, sys.argv[1])", "2") == [7.5, 2.0]
+
+
+def test_failing_interpreter_gives_its_error():
+    with pytest.raises(RuntimeError, match="ValueError: no such thing"):
+        cases.run_python("raise ValueError('no such thing')")
 
 
 def test_memory_of_a_fit_is_that_of_x_and_more():
     code = f"from benchmark.cases import peak_of_fit; print(peak_of_fit({OURS!r}, 200_000, 20))"
-    grown = cases.run_python(code)
+    (grown,) = cases.run_python(code)
     assert 32 < grown < 32 * 1.15 + 200
 
 
@@ -402,16 +436,51 @@ class TestComparison:
         assert capsys.readouterr().out.strip() == text.strip()
         assert text.count("| multi_start: ") == 4
 
-    def test_failing_process_ends_the_comparison(self, tmp_path, monkeypatch, capsys):
-        def start_worker(*_):
-            command = [sys.executable, "-c", "raise SystemExit(3)"]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            return subprocess.Popen(command, text=True, **pipes)
+    def test_case_that_a_checkout_cannot_run_is_left_out_by_name(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        """The old checkout has no LogisticNeuronCV.fit."""
+        for name in ("before", "now"):
+            (tmp_path / name / "trainer").mkdir(parents=True)
+            code = FAKE_TRAINER.format(path=str(tmp_path / f"{name}.log"))
+            if name == "before":
+                code += "    fit = None"
+            (tmp_path / name / "trainer" / "__init__.py").write_text(code, encoding="utf-8")
+        monkeypatch.setattr(benchmark, "ROOT", tmp_path / "now")
+        argv = ["--quick", "--cases", "selection,multi_start", "--repeats", "1"]
+        argv += ["--compare", str(tmp_path / "before"), "--output", str(tmp_path / "output")]
+        assert benchmark.main(argv) == 0
+        text = capsys.readouterr().out
+        assert "Left out: selection (before cannot run it)." in text
+        assert text.count("| multi_start: ") == 4
 
-        monkeypatch.setattr(benchmark, "start_worker", start_worker)
-        with pytest.raises(SystemExit, match="a process of the comparison failed"):
-            benchmark.main(["--compare", str(ROOT), "--output", str(tmp_path)])
-        assert not (tmp_path / "comparison.md").exists()
+
+class TestCases:
+    quick = timing.Settings(quick=True, repeats=1, time_limit=5.0)
+
+    def test_a_failing_one_is_left_out_with_its_reason(self, tmp_path, monkeypatch):
+        def fails(settings):
+            raise MemoryError("no more\nmemory")
+
+        monkeypatch.setitem(benchmark.CASES, "small", ("", fails))
+        settings = replace(self.quick, quick=False, output=tmp_path)
+        assert benchmark.measure(["small"], settings) == ([], ["small (failed: no more)"])
+
+    def test_flipped_labels_differ_in_their_share_of_the_rows(self, tiny):
+        found = problems.flipped(tiny, 0.25)
+        assert np.count_nonzero(found.labels != tiny.labels) == 100
+        assert found.X is tiny.X
+
+    def test_two_fits_at_once_are_measured_against_one_after_the_other(self):
+        rows = cases.at_once(self.quick)
+        assert [row.peer for row in rows] == [OURS, f"{OURS}, one after the other"]
+        assert all(row.median > 0 for row in rows)
+
+    def test_command_line_reports_seconds_and_memory(self):
+        rows = cases.command_line(self.quick)
+        assert [row.unit for row in rows] == ["seconds", "seconds", "MB", "MB"]
+        assert all(row.repeats == 1 for row in rows)
+        assert all(50 < row.median < 2000 for row in rows if row.unit == "MB")
 
 
 # Writes down when each of its fits begins and ends.

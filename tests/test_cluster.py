@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import StandardScaler
 
-from trainer import LogisticNeuron, LogisticNeuronCV, open_rows
+from trainer import Checkpoint, LogisticNeuron, LogisticNeuronCV, ShardedRows, open_rows
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.estimators.data import prepare
@@ -78,6 +80,32 @@ def test_arrays(client, data, optimizer):
     expected = LogisticNeuron(**settings).fit(data.X, data.y)
     np.testing.assert_allclose(neuron.coef_, expected.coef_, atol=1e-8)
     assert neuron.termination_.reason == expected.termination_.reason
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("optimizer", ["auto", "adam"])
+def test_a_fit_goes_on_from_its_checkpoint(client, data, optimizer, tmp_path):
+    """And only with the same shards."""
+    path = tmp_path / "fit.checkpoint"
+    settings = {"optimizer": optimizer, "max_iter": 12, "tol": 1e-9}
+    expected = LogisticNeuron(**settings).fit(data.shards.X, data.shards.y)
+
+    class Stops(Checkpoint):
+        def on_fit_task_end(self, estimator, context):
+            super().on_fit_task_end(estimator, context)
+            return context.task_id == 2
+
+    neuron = LogisticNeuron(**settings).set_callbacks(Stops(path, every=0))
+    neuron.fit(data.shards.X, data.shards.y)
+    assert neuron.termination_.reason == "interrupted"
+    neuron.set_callbacks().fit(data.shards.X, data.shards.y, resume=path)
+    assert neuron.coef_.tobytes() == expected.coef_.tobytes()
+    assert neuron.loss_curve_.tobytes() == expected.loss_curve_.tobytes()
+    assert replace(neuron.termination_, seconds=0) == replace(expected.termination_, seconds=0)
+    with pytest.raises(ValueError, match="sample_weight had other values"):
+        neuron.fit(data.shards.X, data.shards.y, data.shards.weight, resume=path)
+    with pytest.raises(ValueError, match="X had other values"):
+        neuron.fit(data.shards.X.rechunk({0: 100}), data.shards.y.rechunk(100), resume=path)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {"benign": 3.0, "malignant": 1.0}])
@@ -148,8 +176,9 @@ def test_cross_validation(client, data):
     np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=1e-6, atol=1e-9)
 
 
-def test_the_same_bits_with_one_two_and_four_workers(cluster, client, data):
+def test_the_same_bits_with_one_two_and_four_workers(cluster, client, data, files):
     found = []
+    folder = files("parquet")
     for n_workers in (2, 1, 4):
         cluster.scale(n_workers)
         deadline = time.monotonic() + 60
@@ -157,7 +186,9 @@ def test_the_same_bits_with_one_two_and_four_workers(cluster, client, data):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         neuron = LogisticNeuron(tol=1e-9, random_state=0).fit(data.shards.X, data.shards.y)
-        found.append((neuron.coef_.tobytes(), neuron.loss_curve_.tobytes()))
+        with open_rows(folder, target="y", client=client) as rows:
+            of_files = LogisticNeuron(tol=1e-9, random_state=0).fit(rows)
+        found.append(tuple(n.coef_.tobytes() + n.loss_curve_.tobytes() for n in (neuron, of_files)))
     cluster.scale(2)
     assert len(set(found)) == 1
 
@@ -220,23 +251,95 @@ def test_the_wait_has_a_bound(client, data):
 
 def test_a_worker_with_another_version_is_named(client, data, monkeypatch):
     monkeypatch.setattr("trainer.__version__", "0.0.0")
-    with pytest.raises(ValueError, match=r"every worker must have trainer 0\.0\.0, got trainer"):
+    with pytest.raises(ValueError, match=r"must have trainer 0\.0\.0, got trainer"):
         LogisticNeuron().fit(data.shards.X, data.shards.y)
 
 
-def test_workers_read_files(client, data, tmp_path):
-    for i, start in enumerate(range(0, 569, 200)):
-        data.frame[start : start + 200].to_parquet(tmp_path / f"{i}.parquet")
-    rows = open_rows(tmp_path, target="y", client=client)
-    with open_rows(tmp_path, target="y") as local:
-        expected = LogisticNeuron(tol=1e-9).fit(local)
-    neuron = LogisticNeuron(tol=1e-9).fit(rows)
-    np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=1e-9)
+@pytest.fixture
+def files(data, tmp_path):
+    """A function that writes the table, with weights, in several files, and names them."""
+
+    def write(suffix):
+        table = data.frame.assign(n=data.weight)
+        for i, start in enumerate(range(0, 569, 200)):
+            path = tmp_path / f"{i}.{suffix}"
+            part = table[start : start + 200]
+            part.to_csv(path, index=False) if "csv" in suffix else part.to_parquet(path)
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "csv.gz"])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_workers_read_files(client, data, files, suffix, class_weight):
+    settings = {"target": "y", "weight": "n"}
+    neuron = LogisticNeuron(tol=1e-9, class_weight=class_weight)
+    with open_rows(files(suffix), **settings) as local:
+        X, y, weight = map(np.concatenate, zip(*local.blocks(), strict=True))
+        expected = LogisticNeuron(tol=1e-9, class_weight=class_weight).fit(X, y, weight)
+    with open_rows(files(suffix), **settings, client=client) as rows:
+        neuron.fit(rows)
+    np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(neuron.intercept_, expected.intercept_, rtol=0, atol=1e-8)
     assert (rows.n_rows, rows.class_totals) == (local.n_rows, local.class_totals)
-    X = data.frame.drop(columns="y")
+    frame = data.frame.drop(columns="y")
     np.testing.assert_allclose(
-        rows.preprocessor.transform(X), local.preprocessor.transform(X), atol=1e-14
+        rows.preprocessor.transform(frame), local.preprocessor.transform(frame), atol=1e-14
     )
+    with pytest.raises(ValueError, match="the rows are closed"):
+        LogisticNeuron().fit(rows)
+
+
+def test_files_on_a_cluster_with_rows_kept_out_classes_and_folds(client, tmp_path):
+    iris = load_iris(as_frame=True).frame
+    iris["target"] = np.array(["setosa", "versicolor", "virginica"])[iris.target]
+    iris = iris.sample(frac=1, random_state=0).assign(number=np.arange(150.0))
+    for i in range(3):
+        iris[i * 50 : i * 50 + 50].to_parquet(tmp_path / f"{i}.parquet", index=False)
+    rows = open_rows(tmp_path, target="target", test_size=0.2, client=client)
+    assert (rows.n_rows, len(rows.X_test)) == (120, 30)
+    training = iris[~iris.number.isin(rows.X_test.number)]
+    X, y = rows.preprocessor.transform(training.drop(columns="target")), training.target
+    settings = {"tol": 1e-9, "alpha": 1e-3, "random_state": 0}
+    neuron, expected = LogisticNeuron(**settings).fit(rows), LogisticNeuron(**settings).fit(X, y)
+    np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=0, atol=1e-8)
+    cv = LogisticNeuronCV(alphas=[1e-3, 1e-1], cv=3, random_state=0).fit(rows)
+    numbers = np.random.default_rng(0).permutation(120) % 3
+    folds = [(np.flatnonzero(numbers != f), np.flatnonzero(numbers == f)) for f in range(3)]
+    in_memory = LogisticNeuronCV(alphas=[1e-3, 1e-1], cv=folds, random_state=0).fit(X, y)
+    np.testing.assert_allclose(cv.scores_, in_memory.scores_, rtol=1e-5)
+
+
+def make_shard(start, stop):
+    rng = np.random.default_rng(start)
+    X = rng.standard_normal((stop - start, 3))
+    return X, (X.sum(axis=1) + rng.standard_normal(len(X)) > 0).astype(int), rng.random(len(X))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_functions_load_shards(client, keep):
+    bounds, rounds = [(0, 300), (300, 310), (310, 900)], []
+    loaders = [partial(make_shard, *of) for of in bounds]
+    rows = ShardedRows(loaders, keep=keep, progress=lambda what, n, n_all: rounds.append(what))
+    X, y, weight = map(np.concatenate, zip(*(load() for load in loaders), strict=True))
+    for settings in ({}, {"class_weight": {0: 1.0, 1: 3.0}}):
+        neuron = LogisticNeuron(tol=1e-10, **settings).fit(rows)
+        expected = LogisticNeuron(tol=1e-10, **settings).fit(X, y, weight)
+        np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=0, atol=1e-8)
+    cv = LogisticNeuronCV(alphas=[0.1, 0.01], cv=2, random_state=0).fit(rows)
+    numbers = np.random.default_rng(0).permutation(900) % 2
+    folds = [(np.flatnonzero(numbers != f), np.flatnonzero(numbers == f)) for f in range(2)]
+    in_memory = LogisticNeuronCV(alphas=[0.1, 0.01], cv=folds, random_state=0).fit(X, y, weight)
+    np.testing.assert_allclose(cv.scores_, in_memory.scores_, rtol=1e-5)
+    assert {"reading", "pass 1"} <= set(rounds)
+
+
+def test_functions_that_fail(client):
+    with pytest.raises(ValueError, match="shard 1 of 2: division by zero"):
+        ShardedRows([partial(make_shard, 0, 9), partial(divmod, 1, 0)])
+    with pytest.raises(ValueError, match="loaders must hold a function for each shard"):
+        ShardedRows([])
 
 
 def test_without_dask_the_extra_is_named():

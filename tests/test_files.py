@@ -273,7 +273,7 @@ def test_types_are_those_of_all_files(tmp_path):
         ({"a": HEAD + "1,2,.5\n3,4,.25\n"}, "continuous numbers such as 0.5"),
         ({"a": HEAD + "".join(f"1,2,{i}\n" for i in range(60))}, "got 60 different numbers"),
         ({"a": HEAD + "5,7,a\n5,7,b\n"}, "no usable feature"),
-        ({}, "holds no table"),
+        ({}, "is a folder without a table"),
     ],
 )
 def test_bad_tables_are_refused_in_one_line(tmp_path, files, words):

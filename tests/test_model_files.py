@@ -560,7 +560,7 @@ def test_a_member_too_many_or_too_few_is_refused(neuron, tmp_path):
     assert "does not use more.npy" in refusal(soak.sealed({**members, "more.npy": b""}), tmp_path)
     array = next(name for name in members if name.endswith(".npy"))
     less = {name: data for name, data in members.items() if name != array}
-    assert "holds values that save_model does not write" in refusal(soak.sealed(less), tmp_path)
+    assert "holds values that the trainer does not write" in refusal(soak.sealed(less), tmp_path)
     assert "must hold a member schema.json" in refusal(soak.sealed({}), tmp_path)
 
 

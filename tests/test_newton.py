@@ -13,6 +13,7 @@ from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.core.solve import solve
 from trainer.optimizers import LBFGS, OPTIMIZERS, Newton, auto
+from trainer.optimizers.lbfgs import PreconditionedLBFGS
 from trainer.optimizers.newton import trust_region_step
 
 SOLVERS = ["newton", "lbfgs", "auto"]
@@ -187,6 +188,7 @@ def test_auto_chooses_by_shape():
     assert chosen(50, 3) == (Newton(), ())
     assert chosen(10, 3000) == (LBFGS(), ())
     assert chosen(50, 50, 10_000) == (LBFGS(), ())  # Hessians of such a bank are too large
+    assert chosen(2_000, 100) == chosen(2_000, 20, 10) == (PreconditionedLBFGS(), ())
     assert chosen(90_000, 2) == (LBFGS(), (2_500, 20_000))
 
 

@@ -179,7 +179,7 @@ def test_a_lowest_curvature_of_many_parameters_is_iterated_for(monkeypatch, canc
 
 def test_the_verdict_of_many_rows_is_a_samples(monkeypatch, cancer):
     X, y = cancer
-    monkeypatch.setattr("trainer.core.optimality.SAMPLE_ROWS", 400)
+    monkeypatch.setattr("trainer.optimizers.preconditioner.SAMPLE_ROWS", 400)
     neuron = LogisticNeuron(optimizer="lbfgs").fit(X, y)
     assert neuron.termination_.at_minimum
     assert neuron.termination_.mean_sigmoid_derivative == pytest.approx(
@@ -189,7 +189,8 @@ def test_the_verdict_of_many_rows_is_a_samples(monkeypatch, cancer):
 
 @pytest.mark.parametrize("largest", [0, 500])
 def test_a_samples_negative_curvature_is_checked_on_all_rows(monkeypatch, largest):
-    monkeypatch.setattr("trainer.core.optimality.SAMPLE_ROWS", 20)
+    monkeypatch.setattr("trainer.optimizers.preconditioner.SAMPLE_ROWS", 20)
+    monkeypatch.setattr("trainer.optimizers.preconditioner.ROWS_PER_PARAMETER", 0)
     monkeypatch.setattr("trainer.core.optimality.LARGEST_HESSIAN", largest)
     X, y = np.random.default_rng(1).random((400, 6)), np.ones(400)
     y[np.random.default_rng(0).choice(400, 20, replace=False, shuffle=False)] = 0  # the sample

@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.core.training import train
-from trainer.optimizers import OPTIMIZERS, UpdateRule
+from trainer.optimizers import OPTIMIZERS, Newton, UpdateRule
+from trainer.optimizers.lbfgs import PreconditionedLBFGS
 from trainer.optimizers.line_search import strong_wolfe
 
 PROBLEMS = {
@@ -91,6 +92,40 @@ def test_a_bank_is_its_neurons_one_by_one(optimizer):
         stops.add(bank.terminations[k].n_iter)
     if optimizer == "lbfgs":
         assert len(stops) > 1  # neurons that finish early do leave
+
+
+def test_a_preconditioner_is_shared_at_zero_and_renewed_for_each_neuron():
+    X, y = StandardScaler().fit_transform(load_wine().data), load_wine().target
+    objective = Objective(ArrayRows(X, (y[:, None] == np.arange(3)).astype(float)), 1e-4)
+    optimizer = PreconditionedLBFGS()
+    state = first = optimizer.init(objective, np.zeros((14, 3)))
+    hessian = objective.value_gradient_hessian(np.zeros((14, 3)))[2]
+    assert first.inverse.shape == (14, 14, 1)
+    np.testing.assert_allclose(first.inverse[..., 0] @ hessian[..., 1], np.eye(14), atol=1e-6)
+    for _ in range(6):
+        state = optimizer.step(objective, state)
+        np.testing.assert_array_equal(state.inverse, first.inverse)
+    renewed = optimizer.step(objective, state)
+    hessian = objective.value_gradient_hessian(state.theta)[2][..., 2]
+    np.testing.assert_allclose(renewed.inverse[..., 2] @ hessian, np.eye(14), atol=1e-5)
+    part = state.select(np.array([2]))
+    alone = optimizer.step(objective.select(np.array([2])), part)
+    np.testing.assert_allclose(alone.theta[:, 0], renewed.theta[:, 2], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [300, 6_000])
+def test_a_preconditioned_bank_is_its_neurons_one_by_one(n):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(n, 12)) * np.geomspace(1, 100, 12)
+    y = (X @ rng.normal(size=(12, 3)) + 30 * rng.normal(size=(n, 3)) > 0).astype(float)
+    optimizer, start = PreconditionedLBFGS(), np.zeros((13, 3))
+    bank = train(Objective(ArrayRows(X, y), 1e-3), optimizer, start, max_iter=200, tol=1e-11)
+    for k in range(3):
+        objective = Objective(ArrayRows(X, y[:, k]), 1e-3)
+        one = train(objective, optimizer, start[:, :1], max_iter=200, tol=1e-11)
+        newton = train(objective, Newton(), start[:, :1], max_iter=200, tol=1e-11)
+        np.testing.assert_allclose(bank.theta[:, [k]], one.theta, rtol=1e-7, atol=1e-9)
+        assert one.terminations[0].cost <= newton.terminations[0].cost * (1 + 1e-10)
 
 
 @pytest.mark.parametrize("kept", [np.asarray, csr_array])

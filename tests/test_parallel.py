@@ -38,6 +38,29 @@ def test_blas_is_held_for_a_session_and_restored(two_blas_threads):
     assert blas_threads() == {2}
 
 
+@pytest.mark.parametrize("when", ["acquire", "release"])
+def test_interrupted_limit_is_lifted_by_the_next_fit(when, two_blas_threads, monkeypatch):
+    """Ctrl-C after the limit is set, and before it is lifted."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def interrupted():
+        with monkeypatch.context() as patch, parallel.session():
+            if when == "acquire":
+                patch.setattr(parallel, "_give_up_control", interrupt)
+            parallel.hold_blas()
+            patch.setattr(parallel.BLAS_LIMIT.limiter, "restore_original_limits", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert blas_threads() == {1}
+    with parallel.session():
+        assert parallel.available_threads() == min(2, parallel.cpu_count())
+        parallel.hold_blas()
+    assert blas_threads() == {2}
+
+
 def test_overlapping_sessions_restore_blas(two_blas_threads):
     """A enters, B enters, A leaves, B leaves."""
     a_may_leave, a_has_left = Barrier(2), Barrier(2)

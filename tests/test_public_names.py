@@ -60,8 +60,8 @@ def test_types_survive_the_lazy_imports(tmp_path):
     lines = run.stdout.splitlines()
     assert 'Revealed type is "trainer.estimators.neuron.LogisticNeuron"' in lines[0], run.stdout
     assert 'Revealed type is "bool"' in lines[1]
-    assert 'Unexpected keyword argument "alfa"' in lines[2]
-    assert 'Module has no attribute "LogisticNeurone"' in lines[3]
+    assert 'Unexpected keyword argument "alfa"' in run.stdout
+    assert 'Module has no attribute "LogisticNeurone"' in run.stdout
     types = [line.partition("Revealed type is ")[2] for line in lines if "Revealed" in line][2:]
     assert len(types) == len(trainer.__all__)
     assert '"Any"' not in types

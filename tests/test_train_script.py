@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from helpers import mixed_table
 from sklearn.metrics import accuracy_score, brier_score_loss
+from sklearn.model_selection import train_test_split
 
 from trainer.commands import train as script
 from trainer.datasets.toy import list_datasets, load_dataset
@@ -200,7 +201,9 @@ def test_the_model_saved_gives_the_figures_reported(tmp_path):
     options = ["--seed", "3", "--test-size", "0.25", "--output", str(tmp_path)]
     assert script.main(["wine", *options]) == 0
     data = load_dataset("wine")
-    _, X_test, _, y_test = script.split(data, 0.25, 3)
+    _, X_test, _, y_test = train_test_split(
+        data.X, data.y, test_size=0.25, stratify=data.y, random_state=3
+    )
     model = load_model(tmp_path / "wine" / "model.skops")
     p = model.predict_proba(X_test)[:, list(model.classes_).index("class_0")]
     reported = figures(tmp_path / "wine")["LogisticNeuron"]

@@ -11,6 +11,7 @@ _LAZY = {
     "ArrayRows": "core.rows",
     "BrierDecomposition": "inspection.evaluation",
     "CalibrationDisplay": "plots.calibration",
+    "Checkpoint": "estimators.checkpoint",
     "ConsistencyBand": "inspection.evaluation",
     "CostSurface": "inspection",
     "CostSurfaceDisplay": "plots.cost_surface",
@@ -26,6 +27,7 @@ _LAZY = {
     "OPTIMIZERS": "optimizers",
     "Objective": "core.objective",
     "Replay": "inspection",
+    "ShardedRows": "sources.cluster",
     "PenaltyCurveDisplay": "plots.penalty_curve",
     "ReliabilityCurve": "inspection.evaluation",
     "Termination": "core.termination",
@@ -52,6 +54,7 @@ _LAZY = {
     "self_contained_page": "inspection.page",
     "trusted_types": "persistence.models",
     "to_onnx": "persistence.export",
+    "too_large_for_memory": "sources.size",
     "suspect_labels": "estimators.suspects",
     "trace": "inspection",
 }

@@ -13,6 +13,7 @@ from trainer.estimators.callbacks import (
     EarlyStopping as EarlyStopping,
     GradientTape as GradientTape,
 )
+from trainer.estimators.checkpoint import Checkpoint as Checkpoint
 from trainer.estimators.inference import coefficient_table as coefficient_table
 from trainer.estimators.neuron import (
     DivergenceError as DivergenceError,
@@ -56,8 +57,10 @@ from trainer.plots.cost_surface import CostSurfaceDisplay as CostSurfaceDisplay
 from trainer.plots.decision_boundary import DecisionBoundaryDisplay as DecisionBoundaryDisplay
 from trainer.plots.loss_curve import LossCurveDisplay as LossCurveDisplay
 from trainer.plots.penalty_curve import PenaltyCurveDisplay as PenaltyCurveDisplay
+from trainer.sources.cluster import ShardedRows as ShardedRows
 from trainer.sources.files import open_rows as open_rows
 from trainer.sources.frames import FrameReader as FrameReader
+from trainer.sources.size import too_large_for_memory as too_large_for_memory
 
 __version__: str
 __all__: list[str]

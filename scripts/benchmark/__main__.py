@@ -29,8 +29,9 @@ if not __package__:  # run by the folder's name, which puts that folder on the p
 
 from benchmark import cases, report
 from benchmark.problems import problems_of
-from benchmark.solvers import PEERS
+from benchmark.solvers import PEERS, SHORT_LIST, Peer, this_trainer
 from benchmark.timing import (
+    OURS,
     SYSTEM_LOAD,
     Row,
     Settings,
@@ -40,6 +41,11 @@ from benchmark.timing import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+
+USERS_TABLE = """## What a user wants to know
+
+"At least": the time of the fastest other solver, or of what the colon names, over this trainer's.
+"At most": this trainer's time or memory over that of what the colon names."""
 
 QUICK_SECONDS = 100
 """A quick run starts no further case after this, so that it ends within two minutes."""
@@ -59,8 +65,20 @@ CASES: dict[str, tuple[str, Callable[[Settings], list[Row]]]] = {
     "ill": ("condition number 1e4, to 1e-8", partial(cases.solve_case, "ill")),
     "trace": ("cost against time, as a picture", trace),
     "large": ("a million rows, to 1e-8", partial(cases.solve_case, "large")),
+    "flipped": (
+        "a million rows, a tenth of the labels wrong, default starts, to 1e-8",
+        partial(cases.solve_case, "flipped", peers=SHORT_LIST | {OURS: Peer(this_trainer)}),
+    ),
+    "columns": (
+        "hundreds and thousands of columns, to 1e-8",
+        partial(cases.solve_case, "columns", peers=SHORT_LIST),
+    ),
     "wide": ("more columns than rows, to 1e-8", partial(cases.solve_case, "wide")),
     "sparse": ("CSR, to 1e-8", partial(cases.solve_case, "sparse")),
+    "sparse_large": (
+        "more rows and columns, CSR, to 1e-8",
+        partial(cases.solve_case, "sparse_large", peers=SHORT_LIST),
+    ),
     "float32": ("float32 against float64, to 1e-6", cases.float32),
     "one_pass": ("J and its gradient, once", cases.one_pass),
     "memory": ("peak memory of a fit", cases.memory),
@@ -69,6 +87,8 @@ CASES: dict[str, tuple[str, Callable[[Settings], list[Row]]]] = {
     "multi_start": ("the default number of starts against one", cases.multi_start),
     "selection": ("20 penalties x 5 folds", cases.selection),
     "classes": ("one bank for many classes", cases.classes),
+    "at_once": ("two fits in two threads", cases.at_once),
+    "command_line": ("train.py on a CSV file", cases.command_line),
     "growth": ("time against n, d and K", cases.growth),
 }
 
@@ -100,8 +120,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         path = settings.output / "time_to_solution.png"
         report.draw_time_to_solution(rows, path, caption(settings))
-        parts = [heading(settings, skipped), report.summary(rows), report.targets(rows)]
-        text, name = "\n\n".join(filter(None, [*parts, report.details(rows)])), "benchmark.md"
+        parts = [heading(settings, skipped), USERS_TABLE, report.targets(rows)]
+        if summary := report.summary(rows):
+            parts += ["## Time to a solution", summary]
+        parts += ["## Every measurement", report.details(rows)]
+        text, name = "\n\n".join(parts), "benchmark.md"
     print(text)
     (settings.output / name).write_text(text + "\n", encoding="utf-8")
     show_progress(f"written to {settings.output}")
@@ -109,14 +132,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(names: Sequence[str], settings: Settings) -> tuple[list[Row], list[str]]:
-    """The rows of the cases, and the cases for which a quick run has no time left."""
+    """The rows of the cases, and the cases left out, with the reason.
+
+    A quick run has no time left for some; a worker ends at the first case that fails.
+    """
     rows: list[Row] = []
     skipped: list[str] = []
     for name in names:
         if settings.quick and not settings.ours_only and elapsed() > QUICK_SECONDS:
-            skipped.append(name)
+            skipped.append(f"{name} (no time left)")
             continue
-        rows += CASES[name][1](settings)
+        try:
+            rows += CASES[name][1](settings)
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            show_progress(f"{name} failed: {reason}")
+            if settings.ours_only:
+                sys.exit(1)
+            skipped.append(f"{name} (failed: {reason})")
         pd.DataFrame(rows).to_csv(settings.output / "benchmark.csv", index=False, na_rep="nan")
     return rows, skipped
 
@@ -132,7 +165,8 @@ def heading(settings: Settings, skipped: Sequence[str] = ()) -> str:
         f"{caption(settings)}. System load before the start: {SYSTEM_LOAD:.1f}.",
         "Medians; in brackets the ratio to this trainer's median: below 1 × this trainer was "
         "slower. All solvers ran in one process, interleaved, warmed up, from zero, on the same "
-        "arrays; one reference implementation measured the gradients.",
+        "arrays; one reference implementation measured the gradients. Passes are evaluations of "
+        "J and its gradient over all rows, or epochs; blank where a solver does not count them.",
     ]
     missing = [f"{name} ({peer.package})" for name, peer in PEERS.items() if not peer.installed]
     if missing:
@@ -140,7 +174,7 @@ def heading(settings: Settings, skipped: Sequence[str] = ()) -> str:
     if settings.quick:
         lines.append("Quick sizes: the targets apply to the full ones.")
     if skipped:
-        lines.append(f"Left out, no time left for a quick run: {', '.join(skipped)}.")
+        lines.append(f"Left out: {', '.join(skipped)}.")
     return "\n".join(lines)
 
 
@@ -148,35 +182,56 @@ def heading(settings: Settings, skipped: Sequence[str] = ()) -> str:
 
 
 def compare(options: argparse.Namespace) -> str:
-    """Measure the trainer of another checkout and this one in turn, a process each.
+    """Measure the trainer of another checkout and this one, case by case.
+
+    A case that one of the two cannot run is left out by name.
+    """
+    checkouts = {"before": options.compare, "now": ROOT}
+    rows: dict[str, list[Row]] = {name: [] for name in checkouts}
+    left_out = []
+    for case in options.cases:
+        if case == "trace":
+            continue
+        if failed := run_in_turn(checkouts, case, options):
+            left_out.append(f"{case} ({failed} cannot run it)")
+            continue
+        for name in checkouts:
+            rows[name] += read_rows(options.output / name / case / "benchmark.csv")
+    versions = ", ".join(f"{name}: {version(path)}" for name, path in checkouts.items())
+    lines = [
+        f"{report.machine()}. System load before the start: {SYSTEM_LOAD:.1f}.",
+        f'This trainer from two checkouts, measured in turn ({versions}). "Slower" and '
+        '"faster" mean that each median lies outside the other\'s range.',
+    ]
+    if left_out:
+        lines.append(f"Left out: {', '.join(left_out)}.")
+    return "\n".join(lines) + "\n\n" + report.comparison(rows["before"], rows["now"])
+
+
+def run_in_turn(checkouts: dict[str, Path], case: str, options: argparse.Namespace) -> str:
+    """Run a case with both trainers, a process each; the name of one that fails, or "".
 
     Both processes run this benchmark, so both fit the same data. A process waits before
     each measurement until the other has finished its own: A B, B A, A B, ...
     """
-    checkouts = {"before": options.compare, "now": ROOT}
     with ExitStack() as stack:
-        workers = []
+        workers = {}
         for name, path in checkouts.items():
-            workers.append(stack.enter_context(start_worker(path, options, name)))
-            stack.callback(workers[-1].kill)
-        waiting = [worker for worker in workers if take_turn(worker, "")]
+            workers[name] = stack.enter_context(start_worker(path, options, name, case))
+            stack.callback(workers[name].kill)
+        order, waiting = "", list(workers)
         while waiting:
-            waiting = [worker for worker in waiting if take_turn(worker, "go\n")][::-1]
-    before, now = (read_rows(options.output / name / "benchmark.csv") for name in checkouts)
-    versions = ", ".join(f"{name}: {version(path)}" for name, path in checkouts.items())
-    return (
-        f"{report.machine()}. System load before the start: {SYSTEM_LOAD:.1f}.\n"
-        f'This trainer from two checkouts, measured in turn ({versions}). "Slower" and '
-        '"faster" mean that each median lies outside the other\'s range.\n\n'
-        + report.comparison(before, now)
-    )
+            waiting = [name for name in waiting if take_turn(workers[name], order)]
+            waiting, order = waiting[::-1] if order else waiting, "go\n"
+        return next((name for name, worker in workers.items() if worker.wait()), "")
 
 
-def start_worker(checkout: Path, options: argparse.Namespace, name: str) -> subprocess.Popen[str]:
-    """Start this benchmark in a process that imports the trainer from `checkout`."""
-    arguments = ["--cases", ",".join(case for case in options.cases if case != "trace")]
+def start_worker(
+    checkout: Path, options: argparse.Namespace, name: str, case: str
+) -> subprocess.Popen[str]:
+    """Start a case of this benchmark in a process that imports the trainer from `checkout`."""
+    arguments = ["--cases", case, "--worker", "--output", str(options.output / name / case)]
     arguments += ["--repeats", str(options.repeats), "--time-limit", str(options.time_limit)]
-    arguments += ["--output", str(options.output / name), "--worker"]
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).parent), *arguments, *["--quick"] * options.quick],
         env=os.environ | {"PYTHONPATH": str(checkout.resolve())},
@@ -198,13 +253,10 @@ def take_turn(worker: subprocess.Popen[str], order: str) -> bool:
     """Send an order to a worker and wait until it waits again; False if it has finished."""
     assert worker.stdin is not None
     assert worker.stdout is not None
-    worker.stdin.write(order)
-    worker.stdin.flush()
-    if worker.stdout.readline():
-        return True
-    if worker.wait():
-        sys.exit("benchmark: a process of the comparison failed, see above")
-    return False
+    with suppress(BrokenPipeError):
+        worker.stdin.write(order)
+        worker.stdin.flush()
+    return bool(worker.stdout.readline())
 
 
 def read_rows(path: Path) -> list[Row]:

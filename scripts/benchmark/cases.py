@@ -2,17 +2,21 @@
 
 import gc
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
@@ -20,6 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
+import trainer
 from benchmark import problems
 from benchmark.problems import Array, Problem, gradient_max, problems_of, reference
 from benchmark.solvers import BARE_PRODUCT, PASSES, PEERS, Peer, trainer_pass
@@ -46,11 +51,11 @@ warmed_up: set[tuple[str, str, bool]] = set()
 """Solver, precision and sparsity that have been run before."""
 
 
-def solve_case(case: str, settings: Settings) -> list[Row]:
-    """Time all solvers on the problems of a case."""
+def solve_case(case: str, settings: Settings, peers: dict[str, Peer] = PEERS) -> list[Row]:
+    """Time solvers on the problems of a case."""
     rows = []
     for problem in problems_of(case, settings.quick, settings.time_limit):
-        rows += solve(case, problem, settings)
+        rows += solve(case, problem, settings, peers)
         gc.collect()
     return rows
 
@@ -138,6 +143,7 @@ def evaluate(row: Row, problem: Problem, peer: Peer, results: list[Recorder]) ->
     median as long as such runs are in the minority.
     """
     row.summarise([result.seconds for result in results])
+    row.passes = statistics.median(result.n_passes for result in results) or np.nan
     if peer.other_loss:
         done = sum(result.in_time for result in results) > len(results) / 2
         row.reached = "other loss" if done else "no"
@@ -241,7 +247,7 @@ def growth(settings: Settings) -> list[Row]:
     larger = () if settings.quick else (1_000_000,)
     series = {
         "n": [(n, 20) for n in (1_000, 10_000, 100_000, *larger)],
-        "d": [(5_000, d) for d in (10, 100, 300 if settings.quick else 1_000)],
+        "d": [(5_000, d) for d in (10, 100, 300)],
     }
     fewer = replace(settings, repeats=min(settings.repeats, 3))
     rows: list[Row] = []
@@ -273,9 +279,9 @@ def memory(settings: Settings) -> list[Row]:
     peers = {name: PEERS[name] for name in names if PEERS[name].installed}
     values: dict[str, list[float]] = {name: [] for name in settings.select(peers)}
     show_progress(f"memory of a fit, {n} x {d}")
-    for _, name in settings.interleaved(values, 1 if settings.quick else min(settings.repeats, 3)):
+    for _, name in settings.interleaved(values, 3 if settings.ours_only else 1):  # it hardly varies
         code = f"from benchmark.cases import peak_of_fit; print(peak_of_fit({name!r}, {n}, {d}))"
-        values[name].append(run_python(code))
+        values[name] += run_python(code)
     note = f"X itself is {n * d * 8 / 1e6:.0f} MB"
     return make_rows("memory", f"{n} x {d}", values, n, d, unit="MB", note=note)
 
@@ -308,12 +314,14 @@ def resident_memory(field: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def run_python(code: str) -> float:
-    """The number printed by code in a fresh interpreter with the same search path."""
+def run_python(code: str, *arguments: str) -> list[float]:
+    """The numbers printed by code in a fresh interpreter with the same search path."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return [float(number) for number in done.stdout.split()]
 
 
 def import_time(settings: Settings) -> list[Row]:
@@ -329,7 +337,7 @@ def import_time(settings: Settings) -> list[Row]:
             "from time import perf_counter; started = perf_counter(); "
             f"{statements[name]}; print(perf_counter() - started)"
         )
-        seconds[name].append(run_python(code))
+        seconds[name] += run_python(code)
     return make_rows("import", "in a fresh interpreter", seconds)
 
 
@@ -420,13 +428,12 @@ def selection(settings: Settings) -> list[Row]:
 
 def classes(settings: Settings) -> list[Row]:
     """Time one bank for all classes against one LogisticRegression per class."""
+    n, many = (2_000, 50) if settings.quick else (20_000, 500)
     sets = {
         "digits, 10 classes": load_digits(return_X_y=True),
-        "synthetic, 26 classes": make_classification(
-            2_000 if settings.quick else 20_000, 16, n_informative=14, n_redundant=0,
-            n_classes=26, n_clusters_per_class=1, class_sep=2.0, random_state=0,
-        ),
-    }  # fmt: skip
+        "synthetic, 26 classes": synthetic(n, 16, 14, 26),
+        "synthetic, many classes": synthetic(n, 30, 25, many),
+    }
     rows: list[Row] = []
     for name, (X, y) in sets.items():
         show_progress(f"many classes: {name}")
@@ -439,3 +446,86 @@ def classes(settings: Settings) -> list[Row]:
             ).fit
         rows += time_fits("classes", name, fits, StandardScaler().fit_transform(X), y, settings)
     return rows
+
+
+def synthetic(n: int, d: int, n_informative: int, n_classes: int) -> tuple[Array, Array]:
+    """A cluster of points for each class."""
+    X, y = make_classification(
+        n, d, n_informative=n_informative, n_redundant=0, n_classes=n_classes,
+        n_clusters_per_class=1, class_sep=2.0, random_state=0,
+    )  # fmt: skip
+    return X, y
+
+
+def at_once(settings: Settings) -> list[Row]:
+    """Time two fits in two threads against the same fits one after the other."""
+    n, d = (3_000, 10) if settings.quick else (60_000, 30)
+    show_progress(f"two fits in two threads, {n} x {d}")
+    X, y = synthetic(n, d, d - 2, 12)
+
+    def fit(_: int) -> Any:
+        return LogisticNeuron().fit(X, y)
+
+    def in_threads() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(fit, range(2)))
+
+    functions = {OURS: in_threads, f"{OURS}, one after the other": lambda: [fit(0), fit(1)]}
+    return make_rows("at_once", "two fits at once", settings.time(functions), n, d, 12)
+
+
+# -------------------------------------------------------------------- the command line
+
+WITH_PANDAS = """
+import sys, pandas
+from sklearn.linear_model import LogisticRegression
+table = pandas.read_csv(sys.argv[1])
+LogisticRegression(max_iter=1000).fit(table.drop(columns="label"), table["label"])
+"""
+
+WATCHED = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+seconds = time.perf_counter() - started
+if done.returncode:
+    sys.exit(done.stderr)
+unit = 1 if sys.platform == "darwin" else 1024
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6)
+"""
+"""Runs a command and prints its seconds and its peak in MB, from a process so small that the
+command's peak is its own: a child inherits that of its parent."""
+
+
+def command_line(settings: Settings) -> list[Row]:
+    """Time `train.py` on a CSV file against pandas and LogisticRegression, with the memory."""
+    n, d = (5_000, 10) if settings.quick else (1_000_000, 30)
+    show_progress(f"train.py on a CSV file, {n} x {d}")
+    script = Path(trainer.__file__).parents[1] / "scripts" / "train.py"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        write_csv(problems.conditioned(n, d, 10.0), path)
+        commands = settings.select(
+            {
+                OURS: [script, path, "--target", "label", "--output", Path(folder) / "runs"],
+                "pandas and LogisticRegression": ["-c", WITH_PANDAS, path],
+            }
+        )
+        measured: dict[str, list[list[float]]] = {name: [] for name in commands}
+        for _, name in settings.interleaved(commands, 1 if settings.quick else 2):
+            command = [sys.executable, *map(str, commands[name])]
+            measured[name].append(run_python(WATCHED, *command))
+    rows = []
+    for i, unit in enumerate(("seconds", "MB")):
+        values = {name: [pair[i] for pair in pairs] for name, pairs in measured.items()}
+        rows += make_rows(
+            "command_line", f"train.py on a CSV file, {unit}", values, n, d, unit=unit
+        )
+    return rows
+
+
+def write_csv(problem: Problem, path: Path) -> None:
+    """Write the rows, with four decimals, and the labels."""
+    columns = [f"x{j}" for j in range(problem.X.shape[1])]
+    table = pd.DataFrame(problem.X.round(4), columns=columns)
+    table.assign(label=problem.labels).to_csv(path, index=False)

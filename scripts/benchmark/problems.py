@@ -107,8 +107,8 @@ def conditioned(n: int, d: int, condition: float, *, name: str = "", **settings:
     return Problem(name or f"{n} x {d}, condition {condition:.0e}", X, labels, **settings)
 
 
-def wide(n: int, d: int, *, name: str = "wide", **settings: Any) -> Problem:
-    """Fewer rows than columns: X standard normal (n, d), P(y = 1) = σ(Xa).
+def independent(n: int, d: int, *, name: str = "", **settings: Any) -> Problem:
+    """Independent columns: X standard normal (n, d), P(y = 1) = σ(Xa).
 
     a has 20 nonzero components and length 3. Seed 1.
     """
@@ -117,6 +117,15 @@ def wide(n: int, d: int, *, name: str = "wide", **settings: Any) -> Problem:
     a = np.zeros(d)
     a[:20] = 3 / np.sqrt(20)
     return Problem(name, X, _draw_labels(rng, X @ a), **settings)
+
+
+def flipped(problem: Problem, share: float = 0.1) -> Problem:
+    """The same problem with a share of the labels replaced by the other class. Seed 4."""
+    n = len(problem.labels)
+    chosen = np.random.default_rng(4).choice(n, round(share * n), replace=False)
+    labels = problem.labels.copy()
+    labels[chosen] = 1 - labels[chosen]
+    return replace(problem, labels=labels)
 
 
 def sparse(n: int, d: int, *, name: str = "sparse", **settings: Any) -> Problem:
@@ -154,6 +163,7 @@ def problems_of(case: str, quick: bool, time_limit: float) -> Iterator[Problem]:
     """The problems of a case of time to solution, one in memory at a time."""
     n, d = (10_000, 20) if quick else (100_000, 50)
     n_large, d_large = (50_000, 20) if quick else (1_000_000, 100)
+    size = 50 if quick else 1_000
     makers: dict[str, list[Callable[..., Problem]]] = {
         "small": [partial(toy, source) for source in (["breast_cancer"] if quick else TOYS)],
         "well": [partial(conditioned, n, d, 1.0, name="well-conditioned")],
@@ -162,8 +172,31 @@ def problems_of(case: str, quick: bool, time_limit: float) -> Iterator[Problem]:
             partial(conditioned, n_large, d_large, condition, name=f"large, {word}-conditioned")
             for condition, word in ((1.0, "well"), (1e4, "ill"))
         ],
-        "wide": [partial(wide, *((100, 1_000) if quick else (200, 10_000)))],
+        "flipped": [
+            lambda condition=condition, word=word, **settings: flipped(
+                conditioned(
+                    n_large,
+                    d_large,
+                    condition,
+                    name=f"labels flipped, {word}-conditioned",
+                    alpha=1e-6,
+                    **settings,
+                )
+            )
+            for condition, word in ((1.0, "well"), (1e4, "ill"))
+        ],
+        "columns": [
+            partial(conditioned, 5 * size, size, 10.0, name="5 rows a column"),
+            partial(conditioned, 20 * size, size // 2, 100.0, name="40 rows a column"),
+            partial(independent, 20 * size, 5 * size, name="4 rows a column"),
+        ],
+        "wide": [partial(independent, *((100, 1_000) if quick else (200, 10_000)), name="wide")],
         "sparse": [partial(sparse, *((10_000, 500) if quick else (100_000, 2_000)))],
+        "sparse_large": [
+            partial(
+                sparse, *((20_000, 1_000) if quick else (200_000, 10_000)), name="more sparse rows"
+            )
+        ],
     }
     for make in makers[case]:
         yield make(time_limit=time_limit)

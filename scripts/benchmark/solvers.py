@@ -73,16 +73,24 @@ class RecordIterations:
         self.recorder.record(parameters(fitted_estimator))
 
 
-def this_trainer(problem: Problem) -> Run:
-    """`LogisticNeuron.fit` with a single start, as all others have."""
+def this_trainer(problem: Problem, **params: Any) -> Run:
+    """`LogisticNeuron.fit` to the problem's target."""
 
     def run(recorder: Recorder) -> Array:
         neuron = trainer.LogisticNeuron(
-            alpha=problem.alpha, tol=problem.target, max_iter=100_000, n_starts=1
+            alpha=problem.alpha, tol=problem.target, max_iter=100_000, **params
         )
         if recorder.keep_path:
             neuron.set_callbacks(RecordIterations(recorder))
-        return parameters(neuron.fit(problem.X, problem.labels))
+        try:
+            neuron.fit(problem.X, problem.labels)
+        except KeyboardInterrupt:
+            if hasattr(neuron, "coef_"):
+                recorder.record(parameters(neuron))  # the best parameters so far
+            raise
+        ending = getattr(neuron, "termination_", None)  # has no passes in an old checkout
+        recorder.n_passes = getattr(ending, "n_passes", 0.0)
+        return parameters(neuron)
 
     return run
 
@@ -127,12 +135,16 @@ def scipy_lbfgsb(problem: Problem) -> Run:
         return float(J), gradient.astype(np.float64, copy=False)
 
     def run(recorder: Recorder) -> Array:
+        def counted(theta: Array) -> tuple[float, Array]:
+            recorder.n_passes += 1
+            return cost(theta)
+
         options: Any = {
             "gtol": problem.target, "ftol": 0.0, "maxiter": UNLIMITED, "maxfun": UNLIMITED,
         }  # fmt: skip
         start = problem.start.astype(np.float64)
         found = minimize(  # type: ignore[call-overload]  # the stubs want the cost first
-            cost, start, method="L-BFGS-B", jac=True, callback=recorder.record, options=options
+            counted, start, method="L-BFGS-B", jac=True, callback=recorder.record, options=options
         )
         theta: Array = found.x
         return theta
@@ -154,12 +166,14 @@ def scipy_least_squares(problem: Problem) -> Run:
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-(X @ theta[:-1] + theta[-1])))
 
-    def residuals(theta: Array) -> Array:
-        return np.concatenate([scale * (sigmoid(theta) - y), penalty * theta[:-1]])
-
     def run(recorder: Recorder) -> Array:
+        def residuals(theta: Array) -> Array:
+            recorder.n_passes += 1
+            return np.concatenate([scale * (sigmoid(theta) - y), penalty * theta[:-1]])
+
         def jacobian(theta: Array) -> Array:
             recorder.record(theta)
+            recorder.n_passes += 1
             sigma = sigmoid(theta)
             derivative = scale * sigma * (1 - sigma)
             jac = np.zeros((n + d, d + 1))
@@ -214,6 +228,7 @@ def torch_run(problem: Problem, optimizer_name: str, n_steps: int, **options: An
         cost = torch_cost(problem, theta)
 
         def closure() -> Any:
+            recorder.n_passes += 1
             optimizer.zero_grad()
             J = cost()
             J.backward()
@@ -305,13 +320,14 @@ def optax_lbfgs(problem: Problem) -> Run:
             return jax_cost(theta, X, y, problem.alpha)
 
         def step(carry: Any) -> Any:
-            n, theta, state, _ = carry
+            n, theta, state, _, n_passes = carry
             value, gradient = optax.value_and_grad_from_state(cost)(theta, state=state)
             updates, state = solver.update(
                 gradient, state, theta, value=value, grad=gradient, value_fn=cost
             )
             largest = jnp.abs(optax.tree.get(state, "grad")).max()
-            return n + 1, optax.apply_updates(theta, updates), state, largest
+            n_passes += optax.tree.get(state, "num_linesearch_steps")
+            return n + 1, optax.apply_updates(theta, updates), state, largest, n_passes
 
         def unfinished(carry: Any) -> Any:
             return (carry[0] < n_iterations) & (carry[3] > problem.target)
@@ -322,13 +338,13 @@ def optax_lbfgs(problem: Problem) -> Run:
         theta = jnp.asarray(problem.start)
         # Arrays of a weak type in the state would be compiled for once more.
         state = jax.tree.map(lambda a: jnp.array(a, dtype=a.dtype), solver.init(theta))
-        return theta, state, jnp.full((), np.inf, theta.dtype)
+        return theta, state, jnp.full((), np.inf, theta.dtype), jnp.asarray(1)  # pass, at θ = 0
 
     def run(recorder: Recorder) -> Array:
         carry, before = start(), None
         while carry[2] > problem.target:
             carry = advance(carry, 20, *arrays)
-            theta = np.asarray(carry[0])
+            theta, recorder.n_passes = np.asarray(carry[0]), float(carry[3])
             recorder.record(theta)
             if before is not None and np.array_equal(before, theta):
                 break
@@ -358,17 +374,30 @@ def logistic_regression(problem: Problem, solver: str) -> Run:
             seconds.append(perf_counter() - started)
         iteration = max((seconds[1] - seconds[0]) / 5, 1e-7)
         max_iter = int(min(max(problem.time_limit / iteration, 1), 1e6))
-    return lambda _: parameters(make(max_iter=max_iter).fit(problem.X, problem.labels))
+
+    def run(recorder: Recorder) -> Array:
+        model = make(max_iter=max_iter).fit(problem.X, problem.labels)
+        if solver in ("sag", "saga"):  # others read the rows more than once an iteration
+            recorder.n_passes = float(model.n_iter_[0])
+        return parameters(model)
+
+    return run
 
 
 def sgd_classifier(problem: Problem) -> Run:
     """`SGDClassifier(loss="log_loss").fit` with the same alpha, otherwise its defaults."""
     model = SGDClassifier(loss="log_loss", alpha=problem.alpha, random_state=0)
-    return lambda _: parameters(model.fit(problem.X, problem.labels))
+
+    def run(recorder: Recorder) -> Array:
+        model.fit(problem.X, problem.labels)
+        recorder.n_passes = float(model.n_iter_)
+        return parameters(model)
+
+    return run
 
 
 PEERS: dict[str, Peer] = {
-    OURS: Peer(this_trainer),
+    OURS: Peer(partial(this_trainer, n_starts=1)),  # as all others
     "SciPy L-BFGS-B": Peer(scipy_lbfgsb, "scipy"),
     "SciPy least_squares": Peer(scipy_least_squares, "scipy", max_features=300, dense_only=True),
     "PyTorch L-BFGS": Peer(torch_lbfgs, "torch"),
@@ -385,6 +414,15 @@ PEERS: dict[str, Peer] = {
     "SGDClassifier": Peer(sgd_classifier, other_loss=True),
 }
 """All solvers, by name."""
+
+SHORT_LIST = {
+    name: PEERS[name]
+    for name in (
+        OURS, "SciPy L-BFGS-B", "PyTorch L-BFGS", "JAX optax L-BFGS", "LogisticRegression lbfgs",
+        "LogisticRegression newton-cholesky", "LogisticRegression newton-cg",
+    )
+}  # fmt: skip
+"""Those that win somewhere: for large problems on which all of them would take too long."""
 
 BARE_PRODUCT = "bare X @ w"
 

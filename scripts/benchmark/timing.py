@@ -119,6 +119,9 @@ class Recorder:
         of lowest cost if the solver reports costs.
     seconds : float
         Duration of the run.
+    n_passes : float
+        Number of evaluations of J and its gradient over all rows, or of epochs; 0 if the solver
+        does not count them.
     in_time : bool
         Whether it ended before the time limit.
     path : list of (seconds, theta)
@@ -130,6 +133,7 @@ class Recorder:
         self.path: list[tuple[float, Array]] = []
         self.theta: Array | None = None
         self.cost = self.seconds = np.inf
+        self.n_passes = 0.0
         self.in_time = False
         self.started = perf_counter()
 
@@ -154,8 +158,10 @@ def timed(run: Run, limit: float, keep_path: bool = False) -> Recorder:
             recorder.theta = run(recorder)
             recorder.seconds = perf_counter() - recorder.started
             recorder.in_time = recorder.seconds <= limit
-    except TimeLimitReached:
+    except KeyboardInterrupt as stop:
         recorder.seconds = perf_counter() - recorder.started
+        if not isinstance(stop, TimeLimitReached) and recorder.seconds < limit:
+            raise  # Ctrl-C; a solver that has been stopped by the limit may also raise this
     return recorder
 
 
@@ -198,6 +204,7 @@ class Row:
     high: float = np.nan
     repeats: int = 0  # counted runs
     ratio: float = np.nan  # of the median to this trainer's
+    passes: float = np.nan  # over the rows, the median; nan if the solver does not count them
     gradient_max: float = np.nan  # ‖g‖∞ at the solution by the reference, largest of the repeats
     reached: str = ""  # whether that meets the target, "yes" or "no"; "other loss"; "": no target
     note: str = ""

@@ -142,8 +142,11 @@ def make_parser(description: str | None) -> Parser:
     def add_switch(name: str, help: str) -> None:
         parser.add_argument(name, action="store_true", help=f"{help} (default: off)")
 
-    what = "a data set by name, or a CSV or Parquet file of at most 1 GiB, unzipped"
-    add("data", nargs="?", default="breast_cancer", help=what)
+    what = (
+        "a data set by name, or files, folders or patterns such as 'logs/2026-*.parquet': "
+        "Parquet, CSV, gzipped CSV, Arrow"
+    )
+    add("data", nargs="*", default="breast_cancer", metavar="DATA", help=what)
     add_switch("--list", "show the data sets known by name, and stop")
     what = "column of a file to predict (default: the only one of classes, or one called target)"
     add("--target", metavar="COLUMN", help=what)
@@ -172,8 +175,28 @@ def make_parser(description: str | None) -> Parser:
     low = number(float, "a number >= 0 and below 0.5", lambda v: 0 <= v < 0.5)
     add("--wrong-labels", type=low, metavar="SHARE", help=what)
     add("--seed", type=seed, default=42, metavar="N", help="fixes all that is random")
+    what = (
+        "memory that training may take, such as 2GB; a larger table, and any of several files, is "
+        "read in pieces (default: a quarter of the machine's)"
+    )
+    add("--memory", metavar="SIZE", help=what)
+    what = "read the files and train on a cluster of N processes, which it starts on this machine"
+    workers = number(int, "an integer from 1 to 1000", lambda v: 1 <= v <= 1000)
+    add("--workers", type=workers, metavar="N", help=what)
+    what = "train on a Dask cluster that runs, such as tcp://host:8786, whose workers see the files"
+    add("--scheduler", metavar="ADDRESS", help=what)
+    what = (
+        "end if no worker is there, or no part of the rows is done, for so long; a scheduler is "
+        "waited for 30 s at most"
+    )
+    seconds = number(float, "a number > 0", lambda v: 0 < v < math.inf)
+    add("--wait", type=seconds, default=300.0, metavar="SECONDS", help=what)
     what = "where the folder of results, named after the data set, is put"
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER", help=what)
+    what = "keep the fit in a file beside that folder while it runs, for --resume"
+    add_switch("--checkpoint", what)
+    what = "go on with a fit that was stopped, and keep it as --checkpoint does"
+    add_switch("--resume", what)
     what = "also write suspects.csv: the rows, ranked by how unlikely their label is out of fold"
     add("--suspects", action="store_true", help=what)
     what = "also write report.html, a page that replays the training"

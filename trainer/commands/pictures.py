@@ -98,7 +98,8 @@ def draw(
         )
 
     def boundary() -> Any:
-        title = f"{name}: probability and boundary, all rows"
+        shown = "all" if len(data.X) > len(y) else "test"
+        title = f"{name}: probability and boundary, {shown} rows"
         return trainer.DecisionBoundaryDisplay.from_estimator(
             model, data.X, data.y, pos_label=data.positive, name=title
         )

@@ -9,11 +9,11 @@ import argparse
 import os
 import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import trainer
+from trainer.commands import rows
 from trainer.commands.console import Signals, run_program, say
 from trainer.commands.options import make_parser
 from trainer.commands.pictures import PICTURES, draw, matplotlib_settings
@@ -60,38 +60,34 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             f"the environment's LOKY_MAX_CPU_COUNT must be an integer, got {processors!r}; unset it"
         )
     check_place(options.output)
-    is_file = options.data not in trainer.list_datasets()
-    if options.wrong_labels is None:
-        options.wrong_labels = 0.0 if is_file else WRONG_LABELS
-    data = trainer.load_dataset(
-        options.data, target=options.target, positive=options.positive, random_state=options.seed
-    )
-    import pandas as pd
-
-    X_train, X_test, y_train, y_test = split(data, options.test_size, options.seed)
-    name = data.name
+    name, opened = rows.find(options)
     while len(os.fsencode(name)) > LONGEST_NAME:
         name = name[:-1]
     target = options.output / name
-    with run_folder(target, OUTPUTS) as folder:
-        print_data(data)
+    checkpoint = None
+    if options.checkpoint or options.resume:
+        checkpoint = target.with_name(f"{name}.checkpoint")
+    with run_folder(target, OUTPUTS) as folder, opened as table:
+        data, preprocessor, test = table.data, table.preprocessor, table.scored["test"]
+        if options.wrong_labels is None:
+            options.wrong_labels = 0.0 if table.is_file else WRONG_LABELS
+        print_data(table)
         settings = matplotlib_settings()
-        preprocessor = trainer.make_preprocessor(X_train)
-        rows = {
-            "train": (preprocessor.fit_transform(X_train), y_train),
-            "test": (preprocessor.transform(X_test), y_test),
-        }
-        say(f"\nTraining with optimizer {options.optimizer} on {len(y_train)} rows")
-        neuron = train(options, rows, signals)
+        say(f"\nTraining with optimizer {options.optimizer} on {table.n_training} rows")
+        neuron = train(options, table, signals, checkpoint)
         print_ending(neuron.termination_)
+        if table.close_bar is not None:
+            say(f"All rows were read {neuron.termination_.n_passes:.1f} times")
 
-        models = {"LogisticNeuron": neuron, **trainer.reference_models(*rows["train"])}
-        figures = trainer.compare_models(models, rows, data.positive)
-        print_figures(figures, len(y_train), len(y_test))
-        say(verdict(models, *rows["test"], data.positive, figures.loc["test"]), emphasis=".+")
+        models = {"LogisticNeuron": neuron, **table.references()}
+        figures = trainer.compare_models(models, table.scored, data.positive)
+        print_figures(figures, table.n_training, len(test[1]))
+        say(verdict(models, *test, data.positive, figures.loc["test"]), emphasis=".+")
         wanted = options.wrong_labels and not signals.requested
         if wanted and better_than_constant(figures.loc["test"]):
-            tried = wrong_labels(options, rows, data, signals)
+            import pandas as pd
+
+            tried = wrong_labels(options, table, signals)
             figures = pd.concat([figures, tried])
 
         from sklearn.pipeline import Pipeline
@@ -99,66 +95,55 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         model = Pipeline([("preprocessor", preprocessor), ("neuron", neuron)])
         trainer.save_model(model, folder / "model.skops")
         neuron.history_.to_csv(folder / "history.csv", index=False)
-        draw(folder, data, model, models, *rows["test"], settings)
+        draw(folder, data, model, models, *test, settings)
         if options.suspects:
             from sklearn.base import clone
 
             suspects = trainer.suspect_labels(clone(model), data.X, data.y)
-            if is_file:  # below the header
+            if table.is_file:  # below the header
                 suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
-            X_test, y_test = rows["test"]
             names = preprocessor.get_feature_names_out()
             trainer.replay_page(
-                neuron, *rows["train"], folder / "report.html", X_test=X_test, y_test=y_test,
+                neuron, *table.training, folder / "report.html", X_test=test[0], y_test=test[1],
                 feature_names=names, title=data.name,
             )  # fmt: skip
-        write_metrics(folder, options, data, neuron, figures)
+        write_metrics(folder, options, table, neuron, figures)
         written = [name for name in OUTPUTS if (folder / name).exists()]
         signals.finishing = True  # from here on the run ends well
+    if checkpoint is not None and neuron.termination_.reason != "interrupted":
+        checkpoint.unlink(missing_ok=True)
     say(f"\nWritten to {target}: {', '.join(written)}")
+    if checkpoint is not None and checkpoint.exists():
+        say(f"The same command with --resume goes on from {checkpoint}")
     say("The model can be loaded again:")
     say("    from trainer import load_model")
     say(f"    model = load_model({str(target / 'model.skops')!r})")
 
 
-def split(data: Any, test_size: float, seed: int) -> Any:
-    """X_train, X_test, y_train, y_test, stratified by class."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
-
-    with suppress(ValueError):
-        parts = train_test_split(
-            data.X, data.y, test_size=test_size, stratify=data.y, random_state=seed
-        )
-        if all(len(np.unique(y)) == 2 for y in parts[2:]):
-            return parts
-    rarest = np.unique(data.y, return_counts=True)[1].min()
-    raise ValueError(
-        f"--test-size {test_size:g} of {len(data.y)} rows, {rarest} of them of the rarer class, "
-        "leaves a class without training or test rows; choose another --test-size or add rows"
-    )
-
-
-def train(options: argparse.Namespace, rows: dict[str, Any], signals: Signals) -> Any:
+def train(
+    options: argparse.Namespace,
+    table: rows.Table,
+    signals: Signals,
+    checkpoint: Path | None = None,
+) -> Any:
     """The neuron, fitted on the training rows."""
-    neuron = trainer.LogisticNeuron(
-        optimizer=options.optimizer,
-        learning_rate=options.learning_rate,
-        max_iter=options.max_iter,
-        batch_size=options.batch_size,
-        alpha=options.alpha,
-        tol=options.tol,
-        early_stopping=options.early_stopping,
-        random_state=options.seed,
-    )
-    # The cost on the test rows is recorded, no more; with early stopping it would decide.
-    X_val, y_val = (None, None) if options.early_stopping else rows["test"]
-    neuron.set_callbacks(TrainingWatch(signals))
+    neuron = rows.make_neuron(options)
+    callbacks: list[Any] = [TrainingWatch(signals, table.close_bar)]
+    resume = None
+    if checkpoint is not None:
+        callbacks.append(trainer.Checkpoint(checkpoint))
+        if options.resume and checkpoint.exists():
+            resume = checkpoint
+            say(f"Going on from {checkpoint}")
+        elif options.resume:
+            say(f"There is no {checkpoint}: training starts at the beginning")
+    neuron.set_callbacks(*callbacks)
     signals.training = True
     try:
-        neuron.fit(*rows["train"], X_val=X_val, y_val=y_val)
+        X_val, y_val = table.validation
+        neuron.fit(*table.training, X_val=X_val, y_val=y_val, resume=resume)
     finally:
         signals.training = False
     return neuron.set_callbacks()
@@ -167,16 +152,17 @@ def train(options: argparse.Namespace, rows: dict[str, Any], signals: Signals) -
 class TrainingWatch:
     """A scikit-learn callback: a bar on a terminal, and the end of training when it is asked for.
 
-    scikit-learn's own ProgressBar takes time that grows with the square of the iterations.
+    scikit-learn's own ProgressBar takes time that grows with the square of the iterations. A
+    table read in pieces shows a bar of its passes, which `close_bar` takes away.
     """
 
-    def __init__(self, signals: Signals) -> None:
-        self.signals = signals
+    def __init__(self, signals: Signals, close_bar: Any = None) -> None:
+        self.signals, self.close_bar = signals, close_bar
         self.bar: Any = None
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Show the bar."""
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and self.close_bar is None:
             from rich.progress import Progress
 
             self.bar = Progress(transient=True)
@@ -198,23 +184,16 @@ class TrainingWatch:
         """Take the bar away, whatever has happened."""
         if self.bar is not None:
             self.bar.stop()
+        if self.close_bar is not None:
+            self.close_bar()
 
 
-def class_counts(data: Any) -> dict[str, int]:
-    """Rows of each class."""
-    import numpy as np
-
-    labels, counts = np.unique(data.y, return_counts=True)
-    return {str(label): int(n) for label, n in zip(labels, counts, strict=True)}
-
-
-def print_data(data: Any) -> None:
+def print_data(table: rows.Table) -> None:
     """What there is to learn from."""
-    n = len(data.X)
-    counts = class_counts(data).items()
+    data, n, counts = table.data, table.n_rows, table.class_counts.items()
     balance = (f"{label} ({count} rows, {count / n:.1%})" for label, count in counts)
     say(f"{data.name}: {data.description}")
-    say(f"{n} rows, {data.X.shape[1]} features; classes {' and '.join(balance)}")
+    say(f"{n} rows, {table.n_features} features; classes {' and '.join(balance)}")
     say(f"The neuron gives the probability of: {data.positive}")
     for note in data.notes:
         say(f"Note: {note}")
@@ -265,14 +244,18 @@ def better_than_constant(figures: Any) -> bool:
 
 def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any) -> str:
     """What the Brier scores on these rows say, in a sentence."""
-    ours, theirs, constant = (
-        figures.loc[name, "Brier"] for name in ("LogisticNeuron", "LogisticRegression", "constant")
-    )
+    ours, constant = (figures.loc[name, "Brier"] for name in ("LogisticNeuron", "constant"))
     if not better_than_constant(figures):
         return (
             f"The neuron is no better than the constant probability, Brier score {ours:.4f} "
             f"against {constant:.4f}: perhaps no line parts these classes."
         )
+    if "LogisticRegression" not in models:
+        return (
+            "The neuron's Brier score is lower on these rows than that of the constant "
+            f"probability: {ours:.4f} against {constant:.4f}."
+        )
+    theirs = figures.loc["LogisticRegression", "Brier"]
     difference, margin = trainer.brier_difference(
         models["LogisticNeuron"], models["LogisticRegression"], X, y, positive
     )
@@ -288,14 +271,12 @@ def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any)
     return f"The neuron's Brier score is lower on these rows: {scores}, by {apart}."
 
 
-def wrong_labels(
-    options: argparse.Namespace, rows: dict[str, Any], data: Any, signals: Signals
-) -> Any:
+def wrong_labels(options: argparse.Namespace, table: rows.Table, signals: Signals) -> Any:
     """Train with some labels flipped, print what that costs; None if training was interrupted."""
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
 
-    X, y = rows["train"]
+    (X, y), test, positive = table.training, table.scored["test"], table.data.positive
     n_wrong = max(1, round(options.wrong_labels * len(y)))
     flipped = np.random.default_rng(options.seed).choice(len(y), n_wrong, replace=False)
     first, second = np.unique(y)
@@ -303,23 +284,23 @@ def wrong_labels(
     wrong[flipped] = np.where(y[flipped] == first, second, first)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the run itself has warned
-        neuron = train(options, rows | {"train": (X, wrong)}, signals)
+        neuron = train(options, table._replace(training=(X, wrong)), signals)
         if signals.requested:
             return None
         models = {"LogisticNeuron": neuron, **trainer.reference_models(X, wrong)}
-    figures = trainer.compare_models(models, {"wrong_labels": rows["test"]}, data.positive)
+    figures = trainer.compare_models(models, {"wrong_labels": test}, positive)
     say()
     print_table(
         figures.loc["wrong_labels"],
         f"On the test rows, after training with {n_wrong} of {len(y)} labels wrong",
     )
-    sentence = verdict(models, *rows["test"], data.positive, figures.loc["wrong_labels"])
+    sentence = verdict(models, *test, positive, figures.loc["wrong_labels"])
     say(sentence, emphasis=".+")
     return figures
 
 
 def write_metrics(
-    folder: Path, options: argparse.Namespace, data: Any, neuron: Any, figures: Any
+    folder: Path, options: argparse.Namespace, table: rows.Table, neuron: Any, figures: Any
 ) -> None:
     """The run in figures, and the checksums of its files.
 
@@ -335,13 +316,14 @@ def write_metrics(
         name: None if value != value else value  # NaN is no JSON
         for name, value in asdict(neuron.termination_).items()
     }
+    data = table.data
     report = {
         "data": {
             "name": data.name,
             "description": data.description,
-            "rows": len(data.X),
-            "features": data.X.shape[1],
-            "classes": class_counts(data),
+            "rows": table.n_rows,
+            "features": table.n_features,
+            "classes": table.class_counts,
             "positive": str(data.positive),
             "notes": data.notes,
         },

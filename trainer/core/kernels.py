@@ -92,6 +92,10 @@ def gram_sums(block: Block) -> tuple[Array]:
     return (_outer_products(block, np.ones((block.X.shape[0], 1), dtype=block.X.dtype)),)
 
 
+OUTER_PRODUCTS = frozenset({hessian_sums, score_product_sums, gram_sums})
+"""Kernels whose cost grows with d², so that they are faster on larger blocks."""
+
+
 def gram_product_sums(block: Block, direction: Array) -> tuple[Array]:
     """Σ weight·(dz/dθ·s) dz/dθ, (d + 1, K)."""
     return (_back_to_parameters(block, _weighted_sums(block, direction, "response")),)

@@ -53,6 +53,8 @@ class Objective:
         n, and d + 1.
     is_sparse : bool
         Whether the features are sparse: then a gradient is cheap compared with a Hessian.
+    shares_curvature : bool
+        Whether all neurons have the same Hessian at θ = 0.
     rounding : float
         Relative differences of J below this are indistinguishable from rounding errors.
 
@@ -81,6 +83,7 @@ class Objective:
         self.counter = PassCounter() if counter is None else counter
         self.n_rows, self.n_parameters = rows.n_rows, rows.n_features + 1
         self.is_sparse = rows.is_sparse
+        self.shares_curvature = len(self.alpha) == 1 and len(rows.weight_sum) == 1
         self.rounding = 1e-14 if rows.dtype == np.float64 else 3e-8
 
     @classmethod

@@ -36,7 +36,7 @@ class BlasLimit:
     def acquire(self) -> None:
         """Limit BLAS to one thread."""
         with self.lock:
-            if self.n_holders == 0:
+            if self.limiter is None:  # else Ctrl-C came before the limit was counted or lifted
                 self.n_threads_before = _blas_threads()
                 self.limiter = _blas().limit(limits=1)
                 _give_up_control()
@@ -49,15 +49,16 @@ class BlasLimit:
             if self.n_holders == 0:
                 self.limiter.restore_original_limits()
                 _give_up_control()
+                self.limiter = None
 
     def n_threads_allowed(self) -> int:
         """Number of BLAS threads that the user or the environment allows."""
         with self.lock:
-            return self.n_threads_before if self.n_holders else _blas_threads()
+            return _blas_threads() if self.limiter is None else self.n_threads_before
 
     def after_fork(self) -> None:
         """Restore the number of threads in a child process, where no fit of the parent runs."""
-        if self.n_holders:
+        if self.limiter is not None:
             self.limiter.restore_original_limits()
         self.__init__()  # type: ignore[misc]
 
@@ -91,6 +92,17 @@ def available_threads() -> int:
     ``OMP_NUM_THREADS``, `threadpoolctl` and the inner limit of `joblib` are respected.
     """
     return max(1, min(cpu_count(), BLAS_LIMIT.n_threads_allowed()))
+
+
+def rounding() -> dict[str, Any]:
+    """What decides in which order sums are added, and so their last digit."""
+    with session():
+        n_threads = session_threads()
+    libraries = (
+        f"{blas['internal_api']} {blas['version']} {blas.get('architecture', '')}".strip()
+        for blas in _blas().info()
+    )
+    return {"threads": n_threads, "BLAS": sorted(set(libraries))}
 
 
 class _ThisThread(local):

@@ -10,13 +10,13 @@ from trainer.core.multistart import SIGNIFICANT, lower_starts
 from trainer.core.objective import Objective
 from trainer.core.optimality import OptimalityReport, allowed_share, check_optimality
 from trainer.core.parallel import session
+from trainer.core.row_space import RowSpace, row_space
 from trainer.core.termination import Termination, message
 from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
 from trainer.optimizers.auto import choose
 from trainer.optimizers.base import Optimizer
-from trainer.optimizers.lbfgs import PreconditionedLBFGS
-from trainer.optimizers.newton import Newton
-from trainer.optimizers.preconditioner import inverse_hessians
+from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
+from trainer.optimizers.preconditioner import curvature_inverses
 
 Array = npt.NDArray[Any]
 
@@ -113,6 +113,7 @@ class _Solve:
         self.left: dict[int, tuple[OptimalityReport, float]] = {}
         self.n_starts = np.ones(theta.shape[1], dtype=int)
         self.n_agreeing = self.n_starts.copy()
+        self.space: RowSpace | None = None
         # early stopping does not aim at a minimum of J, and a large tol guarantees nothing
         self.promises_minimum = (
             settings["patience"] is None and allowed_share(objective, settings["tol"]) < 1
@@ -120,6 +121,8 @@ class _Solve:
 
     def train(self) -> None:
         """The first run."""
+        if self.optimizer is None and self.validation is None and not self.history.keep_parameters:
+            self.space = row_space(self.objective)
         self.result = self._run(np.arange(self.theta.shape[1]), self.theta)
         self._go_on()
 
@@ -221,9 +224,13 @@ class _Solve:
             known = result.hessians
             hessians = {j: known[k] for j, k in enumerate(index.tolist()) if k in known}
             J = np.array([result.terminations[k].cost for k in index])
+            objective, theta, gradient = self.objective, result.theta, result.gradient
+            if self.space is not None:
+                objective = self.space.objective
+                theta, gradient = self.space.inside(theta), self.space.inside(gradient)
             reports = check_optimality(
-                self.objective.select(index), result.theta[:, index], self.settings["tol"],
-                hessians, (J, result.gradient[:, index]),
+                objective.select(index), theta[:, index], self.settings["tol"],
+                hessians, (J, gradient[:, index]),
             )  # fmt: skip
             self.reports.update(zip(index.tolist(), reports, strict=True))
 
@@ -279,6 +286,8 @@ class _Solve:
 
     def _run(self, neurons: Array, theta: Array) -> Result:
         """Train some neurons with the given optimizer, or with the chosen one and its samples."""
+        if self.space is not None:
+            return self._run_inside(self.space, neurons, theta)
         objective, shared = self.objective.select(neurons), self._shared(neurons)
         optimizer = self.optimizer
         if optimizer is not None:
@@ -286,11 +295,11 @@ class _Solve:
         if optimizer is None:
             optimizer, sizes = choose(objective, len(theta), len(neurons))
             rng = np.random.default_rng(self.seed)
-            sample, solved = objective, None
+            sample = objective
             for n_rows in sizes:
                 sample = objective.sample(rng, n_rows)
                 solved = train(
-                    sample, Newton(), theta,
+                    sample, choose(sample, len(theta), len(neurons)).optimizer, theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
                     min_decrease=1e-3 * len(theta) / n_rows,  # below the sampling error
                     **shared,
@@ -298,15 +307,38 @@ class _Solve:
                 theta = solved.theta
                 if any(end.reason == "interrupted" for end in solved.terminations):
                     return solved
-            if solved is not None:
-                hessians = np.stack([solved.hessians[k] for k in range(len(neurons))], axis=-1)
-                inverse = inverse_hessians(
-                    hessians,
-                    lambda k: sample.select(np.array([k])).gram()[..., 0],
-                    objective.loss.min_curvature,
-                )
-                optimizer = PreconditionedLBFGS(inverse=inverse)
+            if sizes:
+                optimizer = PreconditionedLBFGS(inverse=curvature_inverses(sample, theta))
         return train(objective, optimizer, theta, **self.settings, **shared)
+
+    def _run_inside(self, space: RowSpace, neurons: Array, theta: Array) -> Result:
+        """Train in the span of the rows, and go on outside if rounding has left anything to do."""
+        shared, max_iter = self._shared(neurons), self.settings["max_iter"]
+        callback, n_before = shared["callback"], len(self.history.records)
+        if callback is not None:
+            shared["callback"] = lambda inner, history: callback(space.outside(inner), history)
+        try:
+            result = train(
+                space.objective.select(neurons), LBFGS(), space.inside(theta),
+                **self.settings, **shared,
+            )  # fmt: skip
+        except TrainingInterrupted as stop:
+            raise TrainingInterrupted(_outside(space, stop.result)) from None
+        result = _outside(space, result)
+        if any(end.reason == "interrupted" for end in result.terminations):
+            return result
+        n_left = max_iter - (self.history.n_iter - n_before)
+        result = train(
+            self.objective.select(neurons), LBFGS(), result.theta,
+            **self.settings | {"max_iter": n_left}, **self._shared(neurons), is_continued=True,
+        )  # fmt: skip
+        ends = [
+            replace(end, message=message(end.reason, **vars(end), max_iter=max_iter))
+            if end.reason == "max_iter"
+            else end
+            for end in result.terminations
+        ]
+        return replace(result, terminations=ends)
 
     def _shared(self, neurons: Array) -> dict[str, Any]:
         """The arguments that all runs have in common, for some of the neurons."""
@@ -337,9 +369,15 @@ class _Solve:
 
 def _of_neurons(optimizer: Any, index: Array) -> Any:
     """The optimizer for some of the bank's neurons, which may have a preconditioner for each."""
-    if not isinstance(optimizer, PreconditionedLBFGS):
+    if not isinstance(optimizer, PreconditionedLBFGS) or optimizer.inverse is None:
         return optimizer
     return replace(optimizer, inverse=optimizer.inverse[..., index])
+
+
+def _outside(space: RowSpace, result: Result) -> Result:
+    """A result in the span of the rows with its parameters and gradient outside."""
+    theta, gradient = space.outside(result.theta), space.outside(result.gradient)
+    return replace(result, theta=theta, gradient=gradient, hessians={}, state=None)
 
 
 def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:

@@ -4,7 +4,7 @@ Nothing here prints or warns. What happened is returned: a `Termination` for eve
 and a `History` with one record per iteration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -49,16 +49,58 @@ class Record:
     theta: Array | None = None
 
 
+class Journal:
+    """The phases of a fit: with them, a fit that was stopped goes on as if it had not been.
+
+    Each call of `train` with the fit's history is a phase. The first phases of a fit that is
+    started again are known: one that is done is not trained again, and the last one continues
+    after its last complete iteration. Whatever a fit does between two phases must depend on
+    their results alone; then all that follows is the same, bit for bit.
+
+    Parameters
+    ----------
+    phases : list of dict
+        What the rest of each known phase depends on; all but the last must be done.
+    records : list of Record
+        History of these phases.
+    """
+
+    def __init__(self, phases: Sequence[dict[str, Any]] = (), records: Sequence[Record] = ()):
+        self.phases, self.records = list(phases), list(records)
+        self.n_begun = 0
+
+    def begin(self) -> dict[str, Any] | None:
+        """A new phase begins; return what is known of it."""
+        self.n_begun += 1
+        return self.phases[self.n_begun - 1] if self.n_begun <= len(self.phases) else None
+
+    def note(self, phase: dict[str, Any], records: list[Record]) -> None:
+        """Replace what is known of the current phase, and forget those after it.
+
+        Nothing is noted after a phase that was stopped early: a fit goes on from there.
+        """
+        if all(is_done(phase) for phase in self.phases[: self.n_begun - 1]):
+            self.phases[self.n_begun - 1 :] = [phase]
+            self.records = records
+
+
+def is_done(phase: dict[str, Any]) -> bool:
+    """Whether no neuron of a phase is still being trained."""
+    return not len(phase["working"])
+
+
 @dataclass
 class History:
     """Records of all runs of a fit, in order; records are appended and never replaced.
 
     Iterations are numbered consecutively: the start of a later run counts as an iteration.
+    With a `journal`, the runs can be continued by another process.
     """
 
     records: list[Record] = field(default_factory=list)
     started: float = field(default_factory=perf_counter)
     keep_parameters: bool = False
+    journal: Journal | None = None
 
     @property
     def n_iter(self) -> int:
@@ -168,7 +210,8 @@ def train(
     previous : State, optional
         State of an earlier run of this optimizer, whose memory and step length are reused.
     history : History, optional
-        History of earlier runs, to which this run is appended.
+        History of earlier runs, to which this run is appended. What its journal knows of this
+        run is not computed again.
     neurons : array of shape (k,), optional
         Numbers of the neurons in the history, if only some of the bank's neurons are trained.
     is_continued : bool
@@ -183,6 +226,8 @@ def train(
     ------
     TypeError
         If the objective lacks a method that the optimizer needs.
+    ValueError
+        If the journal knows another run than this one.
     TrainingInterrupted
         On Ctrl-C, with the best parameters so far.
     """
@@ -193,9 +238,12 @@ def train(
     )  # fmt: skip
     with np.errstate(all="ignore"), session():
         try:
-            run.start(previous)
+            if not run.resume():
+                run.start(previous)
+                run.note()
             while run.working.size:
                 run.advance()
+                run.note()
                 if callback is not None and callback(run.theta, run.history):
                     run.interrupt()
         except KeyboardInterrupt:
@@ -210,8 +258,14 @@ class _Run:
     """One run of the loop.
 
     Arrays hold all neurons of the run; `state`, `objective` and `validation` only those that
-    are still being trained, `working`.
+    are still being trained, `working`. No array is changed in place.
     """
+
+    CARRIED = (
+        "theta", "gradient", "J", "gradient_max", "working", "best_score", "best", "best_iter",
+        "terminations", "hessians", "limit", "state",
+    )  # fmt: skip
+    """What one iteration hands to the next."""
 
     def __init__(
         self,
@@ -258,6 +312,52 @@ class _Run:
         )
         self._record()
         self._finish_where_done(None)
+
+    def note(self) -> None:
+        """Tell the journal, if there is one, how far this run has come."""
+        if self.history.journal is not None:
+            self.history.journal.note(
+                self._carried()
+                | {
+                    "run": self._description(),
+                    "n_records": len(self.history.records),
+                    "n_rows_read": self.objective.counter.n_rows_read,
+                },
+                self.history.records,
+            )
+
+    def resume(self) -> bool:
+        """Go to where the journal knows this run to have been; False if it does not know it."""
+        history, journal = self.history, self.history.journal
+        known = None if journal is None else journal.begin()
+        if journal is None or known is None:
+            return False
+        if known["run"] != self._description():
+            raise ValueError(
+                f"training would go on with another run, {self._description()}, than it was "
+                f"stopped in, {known['run']}: rounding differs on this machine; train anew here, "
+                "or go on where training was stopped"
+            )
+        vars(self).update({name: known[name] for name in self.CARRIED})
+        vars(self).update(self._carried())
+        self.objective.counter.n_rows_read = known["n_rows_read"]
+        history.records += journal.records[len(history.records) : known["n_records"]]
+        history.started = perf_counter() - history.records[-1].seconds
+        self.is_recorded = True
+        if self.working.size < len(self.neurons):
+            self._select(self.working)
+        return True
+
+    def _carried(self) -> dict[str, Any]:
+        """Only lists and dicts are changed in place."""
+        values = {name: getattr(self, name) for name in self.CARRIED}
+        return {k: v.copy() if isinstance(v, list | dict) else v for k, v in values.items()}
+
+    def _description(self) -> list[Any]:
+        return [
+            self.number, type(self.optimizer).__name__, self.objective.n_rows, self.max_iter,
+            self.tol, self.first_record, self.neurons.tolist(),
+        ]  # fmt: skip
 
     def advance(self) -> None:
         """Take one step with the neurons still training; remove those with a reason to stop."""
@@ -384,7 +484,10 @@ class _Run:
 
     def _keep(self, keep: Array) -> None:
         index = np.flatnonzero(keep)
-        self.working = self.working[index]
-        self.state, self.objective = self.state.select(index), self.objective.select(index)
+        self.working, self.state = self.working[index], self.state.select(index)
+        self._select(index)
+
+    def _select(self, index: Array) -> None:
+        self.objective = self.objective.select(index)
         if self.validation is not None:
             self.validation = self.validation.select(index)

@@ -23,6 +23,7 @@ from trainer.core.termination import Termination
 from trainer.core.training import History, Result, TrainingInterrupted, train
 from trainer.estimators.array_api import placed_like
 from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
+from trainer.estimators.checkpoint import Progress, progress_of
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.holdout import held_out
 from trainer.estimators.noise import MAX_STD_ERR, checked_rates, learn_rates
@@ -91,8 +92,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     ----------
     optimizer : str or Optimizer, default="auto"
         A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
-        "lbfgs", or "auto", which chooses between them by the shape of the data and solves a
-        sample of the rows first where there are many. Or an update rule:
+        "lbfgs", or "auto", which chooses between them by the shape of the data, gives L-BFGS
+        a Hessian as preconditioner, and solves a sample of the rows first where there are
+        many. Or an update rule:
         "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
@@ -133,9 +135,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Start where the last fit ended, if there was one.
     n_starts : int, default=4
         J can have several minima. With more than one start, the minimum found is compared
-        with where 4 and 16 times its parameters and n_starts - 3 random starts lead, and
-        the lowest J wins. No other start is tried where the minimum leaves few rows on the
-        wrong side. For solvers only.
+        with where multiples of its parameters, a fit in which distant rows have no leverage,
+        and, from the fifth start on, random starts lead; the lowest J wins. No other start is
+        tried where few rows are on the wrong side and J is low. For solvers only.
     noise_rates : array-like of shape (n_classes,), dict, "symmetric", "learn" or None, \
             default=None
         Rates at which the labels of `y` are wrong: for each class, in the order of `classes_`
@@ -288,6 +290,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         *,
         X_val: Any = None,
         y_val: Any = None,
+        resume: Any = None,
     ) -> Self:
         """Train the neuron.
 
@@ -306,6 +309,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         X_val, y_val : array-like, optional
             Validation set: J on it is recorded and, with `early_stopping`,
             decides when to stop, in place of a fraction of X.
+        resume : path, optional
+            A file of `trainer.Checkpoint`: training goes on where that fit was when the file was
+            written. All parameters and the data must be the same.
 
         Returns
         -------
@@ -314,8 +320,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For input or parameters that cannot be trained with; a neuron that was fitted
-            before stays as it was.
+            For input or parameters that cannot be trained with, or a checkpoint that is damaged
+            or of another fit; a neuron that was fitted before stays as it was.
         DivergenceError
             If J explodes; the parameters of the last good step are kept.
         KeyboardInterrupt
@@ -327,11 +333,15 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         ConvergenceWarning
             If training stopped before it converged.
         UserWarning
-            If rates of noise were learned that are too uncertain to be believed.
+            If rates of noise were learned that are too uncertain to be believed, or if sums are
+            rounded in another way than where a checkpoint was written.
         """
-        started = perf_counter()
+        history = History(keep_parameters=self._keeps_parameters)
         with unchanged_on_error(self), np.errstate(all="ignore"):
-            seed = self._draw_seed()
+            resumed, seed = None, self._draw_seed()
+            if resume is not None:
+                resumed = Progress.read(resume)
+                seed = resumed.seed
             optimizer = self._make_optimizer(seed)
             data = prepare(self, X, y, sample_weight, reset=True)
             self.classes_ = data.classes
@@ -352,12 +362,15 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             n_starts = 1 if is_rule else self.n_starts
             # "auto" solves up to two samples before a run, and a run may go on once
             n_runs = (1 if n_starts == 1 else 2) * (2 if optimizer is not None else 4)
+            objective = data.objective(self.alpha_, self.fit_intercept)
+            self._progress = progress_of(self, resumed, seed, theta, objective, validation)
+            history.journal = None if self._progress is None else self._progress.journal
             notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
             fitted = self._fitted_like(X, data.dtype)
-            history, was_interrupted = History(keep_parameters=self._keeps_parameters), False
+            was_interrupted = False
             try:
                 result = solve(
-                    data.objective(self.alpha_, self.fit_intercept),
+                    objective,
                     optimizer,
                     theta,
                     n_starts=n_starts,
@@ -371,9 +384,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 )
             except TrainingInterrupted as stop:
                 result, was_interrupted = stop.result, True
-            self._store(result, fitted, started)
+            self._store(result, fitted)
             notifier.end(lambda: fitted(result.theta))
             self._place_like(X)
+            del self._progress
         if was_interrupted:
             raise KeyboardInterrupt
         self._report()
@@ -572,7 +586,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     def _after_iteration(
         self, notifier: FitNotifier, fitted: Callable[[Array], dict[str, Any]]
     ) -> Any:
-        """What to do after every iteration: print, and call the callbacks."""
+        """What to do after every iteration: print, and call the callbacks; None if nothing."""
+        if not (self.verbose or notifier.active):
+            return None
 
         def call(theta: Array, history: History) -> bool:
             if self.verbose and history.n_iter % self.verbose == 0:
@@ -583,10 +599,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
         return call
 
-    def _store(self, result: Result, fitted: Callable[[Array], Any], started: float) -> None:
+    def _store(self, result: Result, fitted: Callable[[Array], Any]) -> None:
         self._set(**fitted(result.theta))
         records = result.history.records
-        seconds = perf_counter() - started
+        seconds = perf_counter() - result.history.started
         self.terminations_: list[Termination] = [
             replace(end, seconds=seconds) for end in result.terminations
         ]
@@ -600,7 +616,6 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             type(result.optimizer).__name__,
         )
         self.loss_curve_ = np.array([record.cost.mean() for record in records])
-        before = result.history.started - started
         self._history: dict[str, Array] = {
             "iteration": np.arange(len(records)),
             "cost": self.loss_curve_,
@@ -614,7 +629,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         if self._keeps_parameters:
             thetas: list[Any] = [record.theta for record in records]
             self._parameter_history = np.stack(thetas, axis=-1)
-        self._history["seconds"] = np.array([before + record.seconds for record in records])
+        self._history["seconds"] = np.array([record.seconds for record in records])
         if result.history.n_runs > 1:
             self._history["run"] = np.array([record.run for record in records])
             n_rows = np.array([record.n_rows for record in records])

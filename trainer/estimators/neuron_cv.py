@@ -8,7 +8,6 @@ curvature serves all.
 import warnings
 from inspect import signature
 from numbers import Integral
-from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self
 from zlib import crc32
 
@@ -34,7 +33,7 @@ from trainer.core.loss import Loss, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
 from trainer.core.solve import solve
-from trainer.core.training import TrainingInterrupted, train
+from trainer.core.training import History, TrainingInterrupted, train
 from trainer.estimators.array_api import dispatched
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
@@ -205,7 +204,7 @@ class LogisticNeuronCV(LogisticNeuron):
         ConvergenceWarning
             If the final neuron's training stopped before it converged.
         """
-        started = perf_counter()
+        history = History()  # seconds count from here
         _raise_for_params(params, self, "fit")
         with unchanged_on_error(self), np.errstate(all="ignore"), session():
             seed = self._draw_seed()
@@ -250,10 +249,11 @@ class LogisticNeuronCV(LogisticNeuron):
                     max_iter=self.max_iter,
                     tol=self.tol,
                     callback=self._after_iteration(notifier, fitted),
+                    history=history,
                 )
             except TrainingInterrupted:
                 raise KeyboardInterrupt from None
-            self._store(result, fitted, started)
+            self._store(result, fitted)
             notifier.end(lambda: fitted(result.theta))
             self._place_like(given)
         self._report()

@@ -4,7 +4,8 @@ An optimizer is a dataclass whose fields are its parameters, with two methods:
 ``init(objective, theta)`` returns the state before the first iteration, and
 ``step(objective, state)`` returns the state after one more iteration. An optimizer uses the
 objective, never the data. States are immutable. The last axis of a state's arrays is that of the
-bank's K neurons, so that finished neurons can be removed.
+bank's K neurons, so that finished neurons can be removed; arrays that all neurons share have
+another. Checkpoints can hold a state of arrays, numbers, text, None, and tuples of these.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,9 @@ class SmoothObjective(Protocol):
     rounding: float
     loss: Any
     n_rows: int
+    n_parameters: int
     is_sparse: bool
+    shares_curvature: bool
 
     def select(self, neurons: Array) -> "SmoothObjective": ...
     def value_and_gradient(self, theta: Array) -> tuple[Array, Array]: ...
@@ -37,6 +40,7 @@ class SmoothObjective(Protocol):
     def mean_square_row(self) -> Array: ...
     def hessian_diagonal_at_zero(self) -> Array: ...
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator["SmoothObjective"]: ...
+    def sample(self, rng: np.random.Generator, size: int) -> "SmoothObjective": ...
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,17 @@ class State:
     hessian: Array | None = field(default=None, kw_only=True)
 
     def select(self, neurons: Array) -> Self:
-        """The state of some of the bank's neurons."""
-        parts = {f.name: _select(getattr(self, f.name), neurons) for f in fields(self)}
+        """The state of some of the bank's neurons; arrays that all share are kept."""
+        K = len(self.J)
+        parts = {f.name: _select(getattr(self, f.name), neurons, K) for f in fields(self)}
         return replace(self, **parts)
 
 
-def _select(value: Any, neurons: Array) -> Any:
-    if isinstance(value, np.ndarray):
+def _select(value: Any, neurons: Array, n_neurons: int) -> Any:
+    if isinstance(value, np.ndarray) and value.shape[-1] == n_neurons:
         return value.T[neurons].T  # each neuron's part stays contiguous
     if isinstance(value, tuple):
-        return tuple(_select(item, neurons) for item in value)
+        return tuple(_select(item, neurons, n_neurons) for item in value)
     return value
 
 

@@ -1,14 +1,19 @@
 """L-BFGS: recent changes of the gradient approximate the Hessian."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
 from trainer.optimizers.base import Array, Optimizer, SmoothObjective, State
 from trainer.optimizers.line_search import Trial, satisfied, strong_wolfe
-from trainer.optimizers.preconditioner import inverse_diagonal, preconditioned
+from trainer.optimizers.preconditioner import (
+    curvature_inverses,
+    inverse_diagonal,
+    preconditioned,
+    sample_for_curvature,
+)
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class LBFGSState(State):
     scale: Array
     """Factor of P⁻¹ in the initial inverse Hessian: sᵀy/yᵀP⁻¹y of the newest pair, (K,)."""
     inverse: Array
-    """P⁻¹ of the preconditioner, (d + 1, d + 1, K), or its diagonal, (d + 1, K)."""
+    """P⁻¹ of the preconditioner, (d + 1, d + 1, 1 or K), or its diagonal, (d + 1, K)."""
     smallest_norm: Array
     """Smallest gradient norm so far, (K,)."""
     idle: Array
     """Consecutive iterations that lowered neither J beyond rounding nor `smallest_norm`, (K,)."""
+    n_steps: int = 0
+    """Number of iterations so far."""
 
 
 @dataclass
@@ -68,7 +75,7 @@ class LBFGS(Optimizer):
         the curvature guarantees a decrease. This makes progress without saturating the neuron.
         """
         J, gradient = objective.value_and_gradient(theta)
-        inverse = self._inverse(objective, len(J))
+        inverse = self._inverse(objective, theta)
         return LBFGSState(
             theta=theta,
             J=J,
@@ -81,8 +88,8 @@ class LBFGS(Optimizer):
             stalled=np.zeros(len(J), dtype=bool),
         )
 
-    def _inverse(self, objective: SmoothObjective, n_neurons: int) -> Array:
-        return inverse_diagonal(objective, n_neurons)
+    def _inverse(self, objective: SmoothObjective, theta: Array) -> Array:
+        return inverse_diagonal(objective, theta.shape[1])
 
     def step(self, objective: SmoothObjective, state: LBFGSState) -> LBFGSState:
         """State after one line search."""
@@ -111,8 +118,9 @@ class LBFGS(Optimizer):
             scale = np.where(failed, _first_scale(objective, state.inverse, gradient), scale)
         smallest_norm = np.minimum(norm, state.smallest_norm)
         return LBFGSState(
-            theta, J, gradient, pairs, scale, state.inverse, smallest_norm, idle, stalled=stalled
-        )
+            theta, J, gradient, pairs, scale, state.inverse, smallest_norm, idle,
+            state.n_steps + 1, stalled=stalled,
+        )  # fmt: skip
 
     def _inverse_hessian_product(self, state: LBFGSState) -> Array:
         """Two-loop recursion for all neurons at once, (d + 1, K)."""
@@ -128,20 +136,49 @@ class LBFGS(Optimizer):
         return product
 
 
+RENEWAL_STEPS, PARAMETERS_PER_STEP = 6, 20
+"""The preconditioner is renewed after 6 iterations, or (d + 1)/20 if these are more ...
+
+A Hessian costs about as much as (d + 1)/20 gradients. Renewed once, then after twice as many
+iterations and so on, it took 1/4 of the processor time without on digits (22 iterations instead of
+104), and no longer on 5 000 x 300, where 15 iterations suffice.
+"""
+
+
 @dataclass
 class PreconditionedLBFGS(LBFGS):
-    """L-BFGS with a given preconditioner for each neuron, such as the Hessian on a sample.
+    """L-BFGS with an inverse Hessian of each neuron as preconditioner.
+
+    By default it is the inverse of d²J/dθ² at the start, on a sample of the rows. At θ = 0 that is
+    the Gram matrix, scaled, plus the penalty: one matrix for all neurons. It is renewed after more
+    and more iterations.
 
     Parameters
     ----------
-    inverse : array of shape (d + 1, d + 1, K)
-        Inverse of an approximation of the Hessian at the minimum.
+    inverse : array of shape (d + 1, d + 1, K), optional
+        Inverse of an approximation of the Hessian at the minimum, which is not renewed.
     """
 
-    inverse: Array = field(default_factory=lambda: np.ones((1, 1, 1)), repr=False)
+    inverse: Array | None = field(default=None, repr=False)
 
-    def _inverse(self, objective: SmoothObjective, n_neurons: int) -> Array:
-        return self.inverse
+    needs: ClassVar[tuple[str, ...]] = (
+        "value_and_gradient", "select", "value_gradient_hessian", "gram", "sample"
+    )  # fmt: skip
+
+    def _inverse(self, objective: SmoothObjective, theta: Array) -> Array:
+        if self.inverse is not None:
+            return self.inverse
+        return curvature_inverses(sample_for_curvature(objective), theta)
+
+    def step(self, objective: SmoothObjective, state: LBFGSState) -> LBFGSState:
+        """State after one line search, with a new preconditioner where it is due."""
+        period = max(RENEWAL_STEPS, len(state.theta) // PARAMETERS_PER_STEP)
+        n_periods, rest = divmod(state.n_steps + period, period)
+        is_due = rest == 0 and n_periods > 1 and n_periods.bit_count() == 1
+        if self.inverse is None and is_due:
+            inverse = curvature_inverses(sample_for_curvature(objective), state.theta)
+            state = replace(state, inverse=inverse, pairs=(), scale=np.ones(len(state.J)))
+        return super().step(objective, state)
 
 
 def _has_pairs(state: LBFGSState) -> Array:

@@ -1,6 +1,7 @@
 """Preconditioners for L-BFGS: inverse Hessians, or diagonals if Hessians are too large."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
@@ -9,6 +10,11 @@ from trainer.optimizers.base import Array, SmoothObjective
 
 SAME_SCALE = 10
 """If the curvatures along the features are within this factor, no preconditioner is used."""
+
+SAMPLE_ROWS, ROWS_PER_PARAMETER, LARGEST_SAMPLE = 4_000, 10, 10_000
+"""Curvature is measured on a sample of this many rows, or this many per parameter if these are
+more, but at most the last number. 20 000 x 500 took 1.0 s of processor time with all rows, and
+.43 s with 5 010."""
 
 RIDGE = 1e-10
 """Fraction of its diagonal added to a Hessian, which is singular for collinear features."""
@@ -57,6 +63,29 @@ def inverse_hessians(hessians: Array, gram: Callable[[int], Array], min_curvatur
     return inverses
 
 
+def sample_for_curvature(objective: Any) -> Any:
+    """The objective over a sample of the rows that is large enough for a Hessian, or over all."""
+    n_rows = max(SAMPLE_ROWS, min(ROWS_PER_PARAMETER * objective.n_parameters, LARGEST_SAMPLE))
+    if objective.n_rows <= n_rows:
+        return objective
+    return objective.sample(np.random.default_rng(0), n_rows)
+
+
+def curvature_inverses(objective: SmoothObjective, theta: Array) -> Array:
+    """Inverses of d²J/dθ² (d + 1, d + 1, K), made definite if necessary.
+
+    At θ = 0 one is enough if all neurons have the same, (d + 1, d + 1, 1).
+    """
+    if objective.shares_curvature and not theta.any():
+        first = np.array([0])
+        objective, theta = objective.select(first), theta[:, first]
+    return inverse_hessians(
+        objective.value_gradient_hessian(theta)[2],
+        lambda k: objective.select(np.array([k])).gram()[..., 0],
+        objective.loss.min_curvature,
+    )
+
+
 def inverse_diagonal(objective: SmoothObjective, n_neurons: int) -> Array:
     """Inverse of the diagonal of d²J/dθ² at θ = 0, (d + 1, K).
 
@@ -70,7 +99,9 @@ def inverse_diagonal(objective: SmoothObjective, n_neurons: int) -> Array:
 
 
 def preconditioned(inverse: Array, b: Array) -> Array:
-    """P⁻¹ b for every neuron, with P⁻¹ (d + 1, d + 1, K) or its diagonal (d + 1, K)."""
+    """P⁻¹ b for every neuron, with P⁻¹ (d + 1, d + 1, 1 or K) or its diagonal (d + 1, K)."""
     if inverse.ndim == 2:
         return inverse * b
+    if inverse.shape[-1] == 1:
+        return np.dot(b.T, inverse[..., 0]).T
     return np.matmul(inverse.T, b.T[..., np.newaxis])[..., 0].T

@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,7 +31,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} must be a file, got a folder or a device; choose another name")
-    draft = path.with_name(f".trainer-{uuid4().hex}.draft")
+    draft = path.with_name(f"{_draft_prefix(path)}{uuid4().hex}.draft")
     try:
         with open(draft, "xb") as file:
             file.write(data)
@@ -52,6 +53,22 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     if os.name == "posix":  # elsewhere a folder cannot be opened
         with suppress(OSError):  # some file systems cannot; the file itself is safe
             _sync_folder(path.parent)
+
+
+def clear_drafts(path: str | os.PathLike[str]) -> None:
+    """Remove the drafts of a file that processes have left which were killed while they wrote.
+
+    A process that is writing the same file now fails to, and the file stays as it was.
+    """
+    path = Path(path)
+    for draft in path.parent.glob(f"{_draft_prefix(path)}*.draft"):
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _draft_prefix(path: Path) -> str:
+    """Of a length that any folder takes, and the same for one file only."""
+    return f".trainer-{sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -26,6 +26,7 @@ from trainer.persistence.contents import (
     same,
 )
 from trainer.persistence.files import read_whole, write_atomically
+from trainer.persistence.sealed import ArchiveError
 
 _READING = threading.Lock()
 """Held while an archive is read. NumPy parses headers as Python, and where garbage is collected
@@ -89,7 +90,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
             again = _read(data, np.inf)
             check_model(again)
             fits = same(again, plain)
-    except archive.ArchiveError as error:
+    except ArchiveError as error:
         raise ValueError(
             f"the model {error}; leave out what save_model does not know, or use skops.io yourself"
         ) from error
@@ -148,7 +149,7 @@ def load_model(path: str | os.PathLike[str], *, max_bytes: int = archive.MAX_BYT
         model = readable.read(data) if _is_json(path) else _read(data, max_bytes)
         check_model(model)
         _complete(model)
-    except archive.ArchiveError as error:
+    except ArchiveError as error:
         raise ValueError(f"{path} {error}") from error
     except ContentsError as error:
         raise ValueError(

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 import trainer
-from trainer.persistence.archive import FORMAT, VERSION, ArchiveError, check_format, shown
 from trainer.persistence.contents import ContentsError
+from trainer.persistence.sealed import FORMAT, VERSION, ArchiveError, check_format, shown
 
 MAX_TEXT = 16 * 2**20
 """Size of a file; as objects up to 12 times that."""

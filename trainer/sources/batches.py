@@ -197,7 +197,9 @@ def _found(given: Any) -> list[str]:
             if path.name.lower().endswith(SUFFIXES) and not path.name.startswith((".", "_"))
         )
         if not paths:
-            raise ValueError(f"{text} holds no table, no file named {', '.join(SUFFIXES)}")
+            raise ValueError(
+                f"{text} is a folder without a table, that is a file named {', '.join(SUFFIXES)}"
+            )
         return paths
     if os.path.exists(text):
         return [text]

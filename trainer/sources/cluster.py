@@ -7,9 +7,11 @@ number of workers, and whatever happens to them.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,9 @@ Array = npt.NDArray[Any]
 WAIT_SECONDS = 300.0
 """Longest wait for the next shard; ``dask.config.set({"trainer.wait": seconds})`` changes it."""
 
+POLL_SECONDS = 0.5
+"""How often progress is reported within a pass."""
+
 MAX_REPLAYS = 10
 """How often a pass is begun again before its workers are held to be beyond help."""
 
@@ -36,8 +41,8 @@ def is_dask(X: Any) -> bool:
     return dask is not None and dask.is_dask_collection(X)
 
 
-def active_client(client: Any = None) -> Any:
-    """The client given or the active one, whose workers have this version of the package."""
+def active_client(client: Any = None, packages: Sequence[str] = ()) -> Any:
+    """The client given or the active one, whose cluster has this version and these packages."""
     try:
         import distributed
     except ImportError:
@@ -53,25 +58,29 @@ def active_client(client: Any = None) -> Any:
                 "distributed.Client()"
             ) from None
 
-    def version() -> str | None:  # by value: a worker without the package can run it
+    def version() -> str:  # by value: a worker without the package can run it
+        from importlib import import_module
+
         try:
-            import trainer
+            found: str = import_module("trainer").__version__
+            for name in packages:
+                import_module(name)
+        except ImportError as error:
+            return f"no package {error.name}"
+        return f"trainer {found}"
 
-            return trainer.__version__
-        except ImportError:
-            return None
-
+    needed = f"trainer {trainer.__version__}"
     with _one_line_errors():
         client.wait_for_workers(1, timeout=_wait_seconds())
         found = client.run(version, on_error="return")
-    for worker, installed in found.items():
+        found["the scheduler"] = client.run_on_scheduler(version)  # it unpickles tasks
+    for place, installed in found.items():
         if isinstance(installed, Exception):
             continue  # it died on the way; the scheduler finds out
-        if installed != trainer.__version__:
-            what = "no trainer package" if installed is None else f"trainer {installed}"
+        if installed != needed:
             raise ValueError(
-                f"every worker must have trainer {trainer.__version__}, got {what} on {worker}; "
-                "install it there"
+                f"every worker and the scheduler must have {' and '.join([needed, *packages])}, "
+                f"got {installed} on {place}; install it there"
             )
     return client
 
@@ -92,12 +101,16 @@ class Shards:
     client : distributed.Client
         Whose workers compute.
     tasks : list of Delayed
-        The shards, in order.
+        The shards, in order. A result that can be called makes its shard anew for every use:
+        such shards take no memory between passes.
+    progress : callable, optional
+        Called with what is being done, shards done, and shards in all.
     """
 
-    def __init__(self, client: Any, tasks: Sequence[Any]) -> None:
-        self.client, self.tasks = client, list(tasks)
+    def __init__(self, client: Any, tasks: Sequence[Any], progress: Any = None) -> None:
+        self.client, self.tasks, self.progress = client, list(tasks), progress
         self.futures = client.compute(self.tasks)
+        self.n_passes = 0
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -106,10 +119,22 @@ class Shards:
         """Other shards, made from these: ``function(shard, *args of this shard)``."""
         from dask import delayed
 
-        apply = delayed(function, pure=False)
-        return Shards(self.client, [apply(*given) for given in zip(self.tasks, *args, strict=True)])
+        self._check_open()
+        apply = delayed(_changed, pure=False)
+        tasks = [apply(function, *given) for given in zip(self.tasks, *args, strict=True)]
+        return Shards(self.client, tasks, self.progress)
 
-    def run(self, function: Callable[..., Any], *args: Any, each: Any = None) -> list[Any]:
+    def release(self) -> None:
+        """Let the workers forget the shards; those that were made from them are kept."""
+        self.futures = []
+
+    def _check_open(self) -> None:
+        if len(self.futures) < len(self):
+            raise ValueError("the rows are closed; open them again")
+
+    def run(
+        self, function: Callable[..., Any], *args: Any, each: Any = None, what: str = ""
+    ) -> list[Any]:
         """``function(shard, *args)`` of every shard, in order, here; one round of tasks.
 
         Parameters
@@ -120,27 +145,31 @@ class Shards:
             The same for all shards.
         each : sequence, optional
             One more argument, another one for each shard.
+        what : str, optional
+            What `progress` is told.
 
         Raises
         ------
         ValueError
-            What a task raised, with the number of its shard.
-        TimeoutError, RuntimeError
+            What a task raised, with the number of its shard; or if the shards were released.
+        TimeoutError, ConnectionError
             If no worker responds within `WAIT_SECONDS`, or workers die again and again.
         """
+        from concurrent.futures import CancelledError
+
         import distributed
-        from distributed.client import FutureCancelledError
         from distributed.comm.core import CommClosedError
 
-        lost: Any = (FutureCancelledError, distributed.KilledWorker, CommClosedError)
+        self._check_open()
+        lost: Any = (CancelledError, distributed.KilledWorker, CommClosedError)
         for _ in range(MAX_REPLAYS):
             given = [()] * len(self) if each is None else [(value,) for value in each]
             try:
                 pending = [
-                    self.client.submit(function, shard, *args, *own, pure=False)
+                    self.client.submit(_applied, function, shard, *args, *own, pure=False)
                     for shard, own in zip(self.futures, given, strict=True)
                 ]
-                self._wait(pending)
+                self._wait(pending, what)
                 failed = next((i for i, done in enumerate(pending) if done.status == "error"), None)
                 if failed is not None:
                     error = pending[failed].exception(timeout=_wait_seconds())
@@ -153,27 +182,29 @@ class Shards:
             except lost as error:
                 reason = error
                 self._restore()
-        raise RuntimeError(
+        raise ConnectionError(
             f"workers were lost in {MAX_REPLAYS} attempts at one pass ({type(reason).__name__}); "
             "give them more memory, or make smaller shards"
         ) from reason
 
-    def _wait(self, futures: list[Any]) -> None:
+    def _wait(self, futures: list[Any], what: str) -> None:
+        """Until all are done; no longer than `WAIT_SECONDS` for the next one."""
         import distributed
 
-        n_done, seconds = -1, _wait_seconds()
-        while True:
-            try:
-                distributed.wait(futures, timeout=seconds)
-                return
-            except TimeoutError:
-                now = sum(future.done() for future in futures)
-                if now == n_done or not self.client.scheduler_info()["workers"]:
-                    raise TimeoutError(
-                        f"no shard was done for {seconds:g} s, {now} of {len(futures)} are; look "
-                        "at the cluster, or set trainer.wait in Dask's configuration"
-                    ) from None
-                n_done = now
+        seconds, n_done, since = _wait_seconds(), 0, monotonic()
+        while n_done < len(futures):
+            with suppress(TimeoutError):
+                distributed.wait(futures, timeout=min(seconds, POLL_SECONDS))
+            now = sum(future.done() for future in futures)
+            if now > n_done:
+                n_done, since = now, monotonic()
+            elif monotonic() - since > seconds:
+                raise TimeoutError(
+                    f"no shard was done for {seconds:g} s, {now} of {len(futures)} are; look "
+                    "at the cluster, or set trainer.wait in Dask's configuration"
+                )
+            if what and self.progress:
+                self.progress(what, n_done, len(futures))
 
     def _restore(self) -> None:
         """Compute again what no worker is going to."""
@@ -224,7 +255,7 @@ class DaskRows:
         self.dtype, self.is_sparse = np.dtype(dtype), is_sparse
         self.y_of, self.weight_of = y_of, weight_of
         if weight_sum is None:
-            sums = sum(shards.run(_weight_sum))
+            sums = sum(shards.run(_weight_sum, what="weighing"))
             weight_sum = sums if weight_of is None else sums[weight_of]
         self.weight_sum = np.asarray(weight_sum, dtype=np.float64)
 
@@ -235,7 +266,11 @@ class DaskRows:
 
     def map_sum(self, kernel: Kernel, *args: Array) -> tuple[Array, ...]:
         """See `Rows.map_sum`."""
-        return add_sums(self.shards.run(_shard_sum, kernel, args, self.y_of, self.weight_of))
+        self.shards.n_passes += 1
+        what = f"pass {self.shards.n_passes}"
+        return add_sums(
+            self.shards.run(_shard_sum, kernel, args, self.y_of, self.weight_of, what=what)
+        )
 
     def select(self, neurons: Array) -> "DaskRows":
         """See `Rows.select`."""
@@ -258,7 +293,7 @@ class DaskRows:
             drawn[slice(*np.searchsorted(drawn, bounds[i : i + 2]))] - bounds[i]
             for i in range(len(self.sizes))
         ]
-        taken = [tuple(part) for part in self.shards.run(_take, each=index)]
+        taken = [tuple(part) for part in self.shards.run(_take, each=index, what="sampling")]
         return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
@@ -276,62 +311,31 @@ class DaskRows:
         return self._with(shards=shards, y_of=y_of, weight_of=weight_of, weight_sum=None)
 
 
-class DaskSource:
-    """A Dask array or data frame with its labels and weights, surveyed on the workers.
+class ShardSource:
+    """Rows in shards with their labels and weights, surveyed on the workers.
 
     Parameters
     ----------
-    X : dask Array or DataFrame of shape (n, d)
-        Features; a chunk of rows, or a partition, is a shard.
-    y : dask Array, Series or one-column DataFrame of shape (n,)
-        Labels.
-    sample_weight : the same of shape (n,), optional
-        Weights.
+    shards : Shards
+        Of `Shard`, with labels and given weights.
+    feature_names : ndarray, optional
+        Names of the columns of X.
 
     Attributes
     ----------
     n_rows, n_features, dtype, classes, class_totals
-        As in `trainer.sources.files.FileRows`.
+        As in `trainer.sources.files.PreparedRows`.
     feature_names : ndarray or None
-        A frame's columns, where all are strings.
+        As given.
     """
 
-    def __init__(self, X: Any, y: Any, sample_weight: Any = None) -> None:
-        from dask import delayed
-
-        if y is None:
-            raise ValueError("y must hold the labels of a Dask collection's rows, got None")
-        client = active_client()
-        if getattr(y, "ndim", 1) == 2 and len(getattr(y, "columns", ())) == 1:
-            y = y[y.columns[0]]
-        if getattr(y, "ndim", 1) > 1:
-            raise ValueError(
-                "y must be one column of labels where X is a Dask collection, got "
-                f"{y.ndim} dimensions; soft labels can be trained on from arrays"
-            )
-        columns = getattr(X, "columns", None)
-        self.feature_names = None
-        if columns is not None and all(isinstance(name, str) for name in columns):
-            self.feature_names = np.array(columns, dtype=object)
-        parts = [_blocks(X, X, "X"), _blocks(y, X, "y")]
-        parts.append(
-            [None] * len(parts[0])
-            if sample_weight is None
-            else _blocks(sample_weight, X, "sample_weight")
-        )
-        for name, blocks in zip(("y", "sample_weight"), parts[1:], strict=True):
-            if len(blocks) != len(parts[0]):
-                raise ValueError(
-                    f"{name} must have the chunks of X, got {len(blocks)} after {len(parts[0])}; "
-                    "rechunk it"
-                )
-        load = delayed(_load, pure=False)
-        self._shards = Shards(client, [load(*blocks) for blocks in zip(*parts, strict=True)])
-        surveys = [_Survey(*found) for found in self._shards.run(_survey)]
+    def __init__(self, shards: Shards, feature_names: Any = None) -> None:
+        self._shards, self.feature_names = shards, feature_names
+        surveys = [_Survey(*found) for found in self._shards.run(_survey, what="reading")]
         self._shards, self.sizes = _without_empty(self._shards, surveys)
         surveys = [survey for survey in surveys if survey.n_rows]
         if not surveys:
-            raise ValueError("X must hold rows, got a Dask collection without any")
+            raise ValueError("X must hold rows, got shards without any")
         self.n_features = surveys[0].n_features
         for i, survey in enumerate(surveys):
             if survey.n_features != self.n_features:
@@ -361,7 +365,103 @@ class DaskSource:
         n = len(self.sizes)
         shards = self._shards.then(_encode, [classes] * n, [of_class] * n, [self.dtype] * n)
         n_targets = 1 if len(classes) == 2 else len(classes)
-        return DaskRows(shards, self.sizes, self.n_features, n_targets, self.dtype, self.is_sparse)
+        totals = np.array([self.class_totals[label] for label in self.classes.tolist()])
+        if of_class is not None:
+            totals = totals * of_class[np.searchsorted(classes, self.classes)]
+        return DaskRows(
+            shards, self.sizes, self.n_features, n_targets, self.dtype, self.is_sparse,
+            weight_sum=np.array([totals.sum()]),
+        )  # fmt: skip
+
+
+class DaskSource(ShardSource):
+    """A Dask array or data frame with its labels and weights.
+
+    Parameters
+    ----------
+    X : dask Array or DataFrame of shape (n, d)
+        Features; a chunk of rows, or a partition, is a shard.
+    y : dask Array, Series or one-column DataFrame of shape (n,)
+        Labels.
+    sample_weight : the same of shape (n,), optional
+        Weights.
+    """
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any = None) -> None:
+        from dask import delayed
+
+        if y is None:
+            raise ValueError("y must hold the labels of a Dask collection's rows, got None")
+        client = active_client()
+        if getattr(y, "ndim", 1) == 2 and len(getattr(y, "columns", ())) == 1:
+            y = y[y.columns[0]]
+        if getattr(y, "ndim", 1) > 1:
+            raise ValueError(
+                "y must be one column of labels where X is a Dask collection, got "
+                f"{y.ndim} dimensions; soft labels can be trained on from arrays"
+            )
+        columns = getattr(X, "columns", None)
+        names = None
+        if columns is not None and all(isinstance(name, str) for name in columns):
+            names = np.array(columns, dtype=object)
+        parts = [_blocks(X, X, "X"), _blocks(y, X, "y")]
+        parts.append(
+            [None] * len(parts[0])
+            if sample_weight is None
+            else _blocks(sample_weight, X, "sample_weight")
+        )
+        for name, blocks in zip(("y", "sample_weight"), parts[1:], strict=True):
+            if len(blocks) != len(parts[0]):
+                raise ValueError(
+                    f"{name} must have the chunks of X, got {len(blocks)} after {len(parts[0])}; "
+                    "rechunk it"
+                )
+        load = delayed(_load, pure=False)
+        tasks = [load(*blocks) for blocks in zip(*parts, strict=True)]
+        super().__init__(Shards(client, tasks), names)
+
+
+class ShardedRows(ShardSource):
+    """Rows that functions load or generate on the workers of a Dask cluster.
+
+    `LogisticNeuron.fit` and `LogisticNeuronCV.fit` take them in place of X and y.
+
+    Parameters
+    ----------
+    loaders : iterable of callable
+        One a shard: returns (X, y) or (X, y, sample_weight), the same in every call. It is sent
+        to the workers by pickle.
+    keep : bool, default=True
+        Whether the workers keep the shards in memory. If not, a loader is called in every pass,
+        and once more for each sample, so that the rows may be more than all workers can hold.
+    client : distributed.Client, optional
+        The cluster; the active one by default.
+    progress : callable, optional
+        Called with what is being done, shards done, and shards in all.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> loaders = [partial(read_day, day) for day in days]  # doctest: +SKIP
+    >>> neuron = LogisticNeuron().fit(ShardedRows(loaders))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        loaders: Iterable[Callable[[], Any]],
+        *,
+        keep: bool = True,
+        client: Any = None,
+        progress: Any = None,
+    ) -> None:
+        client = active_client(client)
+        from dask import delayed
+
+        load = delayed(_called if keep else _itself, pure=False)
+        tasks = [load(partial(_load_from, loader)) for loader in loaders]
+        if not tasks:
+            raise ValueError("loaders must hold a function for each shard, got none")
+        super().__init__(Shards(client, tasks, progress))
 
 
 def lazily(method: Callable[[Any], Array], X: Any, n_columns: int | None, dtype: Any) -> Any:
@@ -423,6 +523,31 @@ class _Survey(NamedTuple):
     dtype: Any
     is_sparse: bool
     totals: dict[Any, float]
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _called(shard: Any) -> Any:
+    """The shard, made by its loader if it is not kept."""
+    return shard() if callable(shard) else shard
+
+
+def _applied(function: Callable[..., Any], shard: Any, *args: Any) -> Any:
+    """On a worker: a function of a shard."""
+    return function(_called(shard), *args)
+
+
+def _changed(function: Callable[..., Any], shard: Any, *args: Any) -> Any:
+    """On a worker: another shard; made for every use if the given one is."""
+    changed = partial(_applied, function, shard, *args)
+    return changed if callable(shard) else changed()
+
+
+def _load_from(loader: Callable[[], Any]) -> Shard:
+    X, y, *weight = loader()
+    return _load(X, y, *(weight or [None]))
 
 
 def _load(X: Any, y: Any, weight: Any) -> Shard:

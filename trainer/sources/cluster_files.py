@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.sources.batches import divided
-from trainer.sources.cluster import DaskRows, Shard, Shards, active_client
-from trainer.sources.files import Draw, Plan, Table
+from trainer.sources.cluster import DaskRows, Shard, Shards, _itself, active_client
+from trainer.sources.files import Draw, Plan, PreparedRows, Progress, Table
 from trainer.sources.scratch import encoded
 
 Array = npt.NDArray[Any]
@@ -16,38 +16,36 @@ SHARD_ROWS = 250_000
 """Rows that a shard of a Parquet file of many row groups has at least."""
 
 
-class ClusterRows:
-    """Rows of files, prepared and kept by the workers of a cluster; `open_rows` makes them.
+class ClusterRows(PreparedRows):
+    """Rows of files, prepared and kept by the workers of a cluster; see `PreparedRows`."""
 
-    Attributes
-    ----------
-    preprocessor, n_rows, n_features, classes, class_totals, positive, notes, X_test, y_test, \
-            weight_test
-        As in `trainer.sources.files.FileRows`.
-    """
-
-    def __init__(self, plan: Plan, shards: Shards, sizes: list[int], dtype: Any) -> None:
-        self.preprocessor, self.notes = plan.preprocessor, plan.notes
-        self.classes, self.positive = plan.classes, plan.positive
-        self.class_totals = plan.class_totals
-        self.n_rows, self.n_features = sum(sizes), plan.n_features
-        self.dtype = np.dtype(dtype)
-        self.X_test, self.y_test, self.weight_test = plan.X_test, plan.y_test, plan.weight_test
-        self._plan, self._shards, self._sizes = plan, shards, sizes
+    def __init__(
+        self, plan: Plan, shards: Shards, sizes: list[int], dtype: Any, progress: Progress | None
+    ) -> None:
+        super().__init__(plan, sum(sizes), dtype, progress)
+        self._shards, self._sizes = shards, sizes
 
     def encoded(self, classes: Array, of_class: Array | None) -> DaskRows:
         """The rows of a bank of neurons, see `FileRows.encoded`."""
-        given = self._plan.neuron_of(classes), len(classes), of_class
+        neuron_of = self._plan.neuron_of(classes)
+        given = neuron_of, len(classes), of_class
         shards = self._shards.then(_encode, *([value] * len(self._sizes) for value in given))
         n_targets = 1 if len(classes) == 2 else len(classes)
-        return DaskRows(shards, self._sizes, self.n_features, n_targets, self.dtype)
+        return DaskRows(
+            shards, self._sizes, self.n_features, n_targets, self.dtype,
+            weight_sum=self._weight_sum(neuron_of, of_class),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let the workers forget the rows."""
+        self._shards.release()
 
 
 def open_on_cluster(
     client: Any,
     table: Table,
     n_drawn: int,
-    positive: Any,
+    classes: tuple[Any, bool],
     test_size: float,
     dtype: str,
     random_state: int,
@@ -55,7 +53,7 @@ def open_on_cluster(
     """Both passes over a table's files, a task a part each; see `open_rows`."""
     from dask import delayed
 
-    client = active_client(client)
+    client = active_client(client, packages=["pyarrow"])
     if any(part.path is None for part in table.parts):
         raise ValueError(
             "workers read files: give paths with client, or leave client out for a stream"
@@ -63,15 +61,15 @@ def open_on_cluster(
     parts = [piece for part in table.parts for piece in divided(part, SHARD_ROWS)]
     load = delayed(_itself, pure=False)
     tables = [table.of_part(part) for part in parts]
-    sources = Shards(client, [load(own) for own in tables])
+    sources = Shards(client, [load(own) for own in tables], table.progress)
     seeds = [[random_state, i] for i in range(len(parts))]
     draw, sizes = Draw(n_drawn), []
-    for own, drawn in sources.run(_survey, n_drawn, each=seeds):
+    for own, drawn in sources.run(_survey, n_drawn, each=seeds, what="reading"):
         draw.extend(drawn, table.n_rows)
         table.add(own)
         sizes.append(own.n_rows)
     draw.shrink()
-    plan = Plan(table, draw, positive, test_size)
+    plan = Plan(table, draw, classes, test_size)
 
     bounds = np.cumsum([0, *sizes])
     held_out = [
@@ -87,7 +85,9 @@ def open_on_cluster(
                 prepare(own, plan.preprocessor, held_out[i], n_rows, plan.n_features, dtype)
             )
             kept.append(n_rows)
-    return ClusterRows(plan, Shards(client, tasks), kept, dtype)
+    shards = Shards(client, tasks, table.progress)
+    shards.run(_n_rows, what="preparing")  # a shard that cannot be prepared is told of here
+    return ClusterRows(plan, shards, kept, dtype, table.progress)
 
 
 class _Collected:
@@ -113,10 +113,6 @@ class _Collected:
         """Nothing is left to do."""
 
 
-def _itself(table: Table) -> Table:
-    return table
-
-
 def _survey(table: Table, n_drawn: int, seed: list[int]) -> tuple[Table, Draw]:
     return table, table.survey(n_drawn, seed)
 
@@ -127,6 +123,10 @@ def _prepare(
     collected = _Collected(n_rows, n_features, dtype)
     table.prepare(preprocessor, collected, held_out)
     return Shard(collected.X, collected.codes, collected.weight)
+
+
+def _n_rows(shard: Shard) -> int:
+    return len(shard.y)
 
 
 def _encode(shard: Shard, neuron_of: Array, n_classes: int, of_class: Array | None) -> Shard:

@@ -207,7 +207,7 @@ class Labels:
         self.n_missing += other.n_missing
         self.is_text |= other.is_text
 
-    def decide(self, positive: Any) -> None:
+    def decide(self, positive: Any, is_binary: bool = False) -> None:
         """The classes: of labels, or of one of them and all others."""
         what = f"target column {quote(self.target)}"
         found = [label for label, total in self.totals.items() if total > 0]
@@ -215,24 +215,24 @@ class Labels:
             raise ValueError(f"{what} must hold labels, got no row with one; choose another target")
         value_of = _values(found, self.is_text, what)
         values = np.array(sorted(set(value_of.values())))
-        if positive is not None:
+        if len(values) < 2:
+            raise ValueError(
+                f"{what} must hold two classes or more, got {quote(values[0])} in all rows; choose "
+                "another target or add rows"
+            )
+        if positive is None and values.dtype.kind in "iu" and len(values) > MAX_CLASSES:
+            raise ValueError(
+                f"{what} must hold classes, got {len(values)} different numbers, as a continuous "
+                "one does; choose a column of classes, or say which number against the rest: "
+                "positive"
+            )
+        if positive is not None or is_binary:
             from trainer.datasets.toy import _two_classes
 
             renamed, self.positive = _two_classes(np.repeat(values, 2), positive, what)
             names = dict(zip(values.tolist(), renamed[::2].tolist(), strict=True))
             value_of = {label: names[value] for label, value in value_of.items()}
             values = np.array(sorted(set(value_of.values())))
-        if len(values) < 2:
-            raise ValueError(
-                f"{what} must hold two classes or more, got {quote(values[0])} in all rows; choose "
-                "another target or add rows"
-            )
-        if values.dtype.kind in "iu" and len(values) > MAX_CLASSES:
-            raise ValueError(
-                f"{what} must hold classes, got {len(values)} different numbers, as a continuous "
-                "one does; choose a column of classes, or say which number against the rest: "
-                "positive"
-            )
         self.classes = values
         codes = {value: code for code, value in enumerate(values.tolist())}
         self._code_of = {label: codes[value] for label, value in value_of.items()}

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from trainer.datasets.tables import quote, split_table
 from trainer.sources.batches import Part, check_same_columns, import_arrow, open_parts
 from trainer.sources.columns import Columns, Labels, to_weights
 from trainer.sources.scratch import EncodedBlocks, Scratch
+from trainer.sources.size import to_bytes
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -38,11 +38,12 @@ MIN_BATCH_ROWS, MAX_BATCH_ROWS = 500, 50_000
 Progress = Callable[[str, int, int | None], None]
 
 
-class FileRows:
-    """Rows of a table on disk, prepared for a neuron; `open_rows` makes them.
+class PreparedRows:
+    """Rows of a table, prepared for a neuron, wherever they are kept; `open_rows` makes them.
 
-    `LogisticNeuron.fit` and `LogisticNeuronCV.fit` take them in place of X and y. The space on
-    disk is given back by `close`, at the end of a ``with`` block, or with the process.
+    `LogisticNeuron.fit` and `LogisticNeuronCV.fit` take them in place of X and y. Their space, on
+    disk or in the memory of workers, is given back by `close`, at the end of a ``with`` block, or
+    with the process.
 
     Attributes
     ----------
@@ -59,21 +60,52 @@ class FileRows:
     notes : list of str
         What was dropped, and why, and what the preprocessor was fitted on.
     nbytes : int
-        Size of the scratch file.
+        Size of the prepared features, labels and weights.
     X_test, y_test : DataFrame and ndarray
         Rows kept out of training; empty if none were asked for.
     weight_test : ndarray or None
         Their weights.
     """
 
-    def __init__(self, plan: "Plan", scratch: Scratch) -> None:
+    def __init__(self, plan: "Plan", n_rows: int, dtype: Any, progress: Progress | None) -> None:
         self.preprocessor, self.notes = plan.preprocessor, plan.notes
         self.classes, self.positive = plan.classes, plan.positive
         self.class_totals = plan.class_totals
-        self.n_rows, self.n_features = scratch.n_rows, scratch.n_features
-        self.dtype, self.nbytes = scratch.dtype, scratch.nbytes
+        self.n_rows, self.n_features = n_rows, plan.n_features
+        self.dtype = np.dtype(dtype)
+        row_bytes = self.dtype.itemsize * plan.n_features + 4 + 8 * plan.is_weighted
+        self.nbytes = n_rows * row_bytes
         self.X_test, self.y_test, self.weight_test = plan.X_test, plan.y_test, plan.weight_test
-        self._plan, self._scratch = plan, scratch
+        self._plan, self._progress = plan, progress
+
+    def _weight_sum(self, neuron_of: Array, of_class: Array | None) -> Array:
+        """Weight of all rows, from that of the classes: no pass is needed to add it up."""
+        totals = np.array(list(self.class_totals.values()))
+        return np.array([(totals if of_class is None else totals * of_class[neuron_of]).sum()])
+
+    def close(self) -> None:
+        """Give the space back."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.n_rows} rows, {self.n_features} features, "
+            f"{len(self.classes)} classes, {self.nbytes / 1e9:.2f} GB)"
+        )
+
+
+class FileRows(PreparedRows):
+    """Prepared rows in a scratch file; see `PreparedRows` for their attributes."""
+
+    def __init__(self, plan: "Plan", scratch: Scratch, progress: Progress | None) -> None:
+        super().__init__(plan, scratch.n_rows, scratch.dtype, progress)
+        self._scratch = scratch
 
     def blocks(self) -> Iterator[tuple[Array, Array, Array | None]]:
         """All rows, block by block: (X, y, sample_weight), y the labels."""
@@ -91,25 +123,16 @@ class FileRows:
             Weight of each class.
         """
         neuron_of = self._plan.neuron_of(classes)
-        blocks = EncodedBlocks(self._scratch, neuron_of, len(classes), of_class)
+        blocks = EncodedBlocks(self._scratch, neuron_of, len(classes), of_class, self._progress)
         n_targets = 1 if len(classes) == 2 else len(classes)
-        return BlockRows(blocks, self.n_rows, self.n_features, n_targets, self.dtype)
+        return BlockRows(
+            blocks, self.n_rows, self.n_features, n_targets, self.dtype,
+            weight_sum=self._weight_sum(neuron_of, of_class),
+        )  # fmt: skip
 
     def close(self) -> None:
         """Give the scratch space back."""
         self._scratch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"FileRows({self.n_rows} rows, {self.n_features} features, {len(self.classes)} "
-            f"classes, {self.nbytes / 1e9:.2f} GB of scratch)"
-        )
 
 
 def open_rows(
@@ -118,6 +141,7 @@ def open_rows(
     target: str,
     weight: str | None = None,
     positive: Any = None,
+    is_binary: bool = False,
     columns: Iterable[str] | None = None,
     text: Iterable[str] = (),
     test_size: float = 0.0,
@@ -148,6 +172,9 @@ def open_rows(
         The column with the weights of the rows, >= 0.
     positive : object, optional
         The class to tell from all others; by default all classes are kept.
+    is_binary : bool, default=False
+        Whether the target must have two classes where `positive` is None: a third one is an
+        error before rows are prepared.
     columns : iterable of str, optional
         The features; by default all other columns.
     text : iterable of str, optional
@@ -163,7 +190,8 @@ def open_rows(
     random_state : int, default=0
         Draws the sample and the rows for testing.
     progress : callable, optional
-        Called with what is being done, rows done, and rows in all or None.
+        Called with what is being done, rows done, and rows in all or None, while the table is
+        read and prepared, and in every pass of training. With a client, shards are counted.
     client : distributed.Client, optional
         Workers of this cluster read the files, which they must see under the same paths, and
         keep the prepared rows in their memory; no scratch file is written.
@@ -206,9 +234,11 @@ def open_rows(
     if client is not None:
         from trainer.sources.cluster_files import open_on_cluster
 
-        return open_on_cluster(client, table, n_drawn, positive, test_size, dtype, random_state)
+        return open_on_cluster(
+            client, table, n_drawn, (positive, is_binary), test_size, dtype, random_state
+        )
     draw = table.survey(n_drawn, random_state)
-    plan = Plan(table, draw, positive, test_size)
+    plan = Plan(table, draw, (positive, is_binary), test_size)
     n_rows = table.n_rows - len(plan.held_out)
     scratch = Scratch(folder, n_rows, plan.n_features, dtype, weight is not None)
     try:
@@ -216,7 +246,7 @@ def open_rows(
     except BaseException:
         scratch.close()
         raise
-    return FileRows(plan, scratch)
+    return FileRows(plan, scratch, progress)
 
 
 class Plan:
@@ -228,15 +258,17 @@ class Plan:
         After the first pass.
     draw : Draw
         The sample it drew.
-    positive : object
-        The class to tell from all others, or None.
+    classes : tuple of (object, bool)
+        `positive` and `is_binary` of `open_rows`.
     test_size : float
         Share of the rows to keep out of training.
     """
 
-    def __init__(self, table: "Table", draw: "Draw", positive: Any, test_size: float) -> None:
+    def __init__(
+        self, table: "Table", draw: "Draw", classes: tuple[Any, bool], test_size: float
+    ) -> None:
         labels = table.labels
-        labels.decide(positive)
+        labels.decide(*classes)
         sample = table.sample(draw)
         is_all = len(sample.keys) == table.n_rows
         n_test = min(round(test_size * table.n_rows), MAX_TEST_ROWS)
@@ -253,6 +285,7 @@ class Plan:
         self.preprocessor = make_preprocessor(X).fit(X)
         self.n_features = self.preprocessor.transform(X.iloc[:1]).shape[1]
         self.classes, self.positive = labels.classes, labels.positive
+        self.is_weighted = table.weight is not None
         self.held_out = sample.numbers[held_out]
         self.X_test = sample.frame[table.features].iloc[held_out].reset_index(drop=True)
         self.y_test = labels.classes[sample.codes[held_out]]
@@ -478,27 +511,3 @@ def _in_order(tasks: Iterator[Callable[[], T]], n_threads: int) -> Iterator[T]:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
-
-
-def to_bytes(memory: int | float | str) -> int:
-    """A number of bytes, given as one or as text such as "2GB".
-
-    Examples
-    --------
-    >>> to_bytes("2GB"), to_bytes("512 MiB"), to_bytes(1e6)
-    (2000000000, 536870912, 1000000)
-    """
-    text = str(memory).strip().lower()
-    match = re.fullmatch(r"(\d+\.?\d*(?:e\+?\d+)?)\s*(|[kmgt])(i?)b?", text)
-    try:
-        assert match
-        number, unit, is_binary = match.groups()
-        power = "kmgt".index(unit) + 1 if unit else 0
-        n_bytes = float(number) * (1024 if is_binary else 1000) ** power
-        if n_bytes < 1e6:
-            raise ValueError
-    except (AssertionError, ValueError):
-        raise ValueError(
-            f"memory must be a number of bytes such as 2e9 or '2GB', at least 1 MB, got {memory!r}"
-        ) from None
-    return int(n_bytes)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -148,18 +148,29 @@ class EncodedBlocks:
         How many there are: two are one neuron, more are one neuron a class.
     of_class : array of shape (n_classes,) or None
         Weight of each class.
+    progress : callable, optional
+        Called with the number of the pass, rows read in it, and rows in all.
     """
 
     def __init__(
-        self, scratch: Scratch, neuron_of: Array, n_classes: int, of_class: Array | None
+        self,
+        scratch: Scratch,
+        neuron_of: Array,
+        n_classes: int,
+        of_class: Array | None,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> None:
         self.scratch, self.neuron_of, self.of_class = scratch, neuron_of, of_class
-        self.n_classes = n_classes
+        self.n_classes, self.progress = n_classes, progress
+        self.n_passes = 0
 
     def __call__(self) -> Iterator[tuple[Array, Array, Array | None]]:
         """All blocks: (X, y, weight)."""
-        for _, X, codes, weight in self.scratch.blocks():
+        self.n_passes += 1
+        for start, X, codes, weight in self.scratch.blocks():
             yield X, *encoded(self.neuron_of[codes], weight, self.n_classes, self.of_class, X.dtype)
+            if self.progress:
+                self.progress(f"pass {self.n_passes}", start + len(X), self.scratch.n_rows)
 
     def take(self, index: Array) -> tuple[Array, Array, Array | None]:
         """Copies of some rows, in rising order, without reading all."""
