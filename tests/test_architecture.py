@@ -32,7 +32,7 @@ LAYERS = {
     "persistence.sealed": {"numpy"},
     "persistence.states": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
-    "persistence": {"numpy", "sklearn", "skops", "onnx"},
+    "persistence": {"numpy", "sklearn", "skops", "onnx", "skl2onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
     "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"}
