@@ -1,7 +1,6 @@
 """Mutate model files, load each in a process of its own, and judge what came of it.
 
-python scripts/soak_models.py                         2 000 files, some minutes
-python scripts/soak_models.py --files 60 --seed 7     a short run; the same seed, the same files
+python scripts/soak.py --only "model files" runs it on 2 000 files, in some minutes.
 
 Accidents are flipped bits, cuts and fills. Sealed files are changed on purpose, values, types,
 names and arrays, with sizes, CRCs and checksums made right again. No file may run code, take
@@ -10,7 +9,6 @@ as a model that does not work as one. An accident must be refused, or predict as
 was saved.
 """
 
-import argparse
 import json
 import os
 import select
@@ -356,20 +354,3 @@ def campaign(n_files: int, seed: int = 0) -> Report:
             outcome.subject, outcome.mutation = f"{number} {subject.name}", mutation
             report.outcomes.append(outcome)
     return report
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--files", type=int, default=2000, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
-    options = parser.parse_args(argv)
-    report = campaign(options.files, options.seed)
-    print(report)
-    return 1 if report.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -434,8 +434,7 @@ def test_a_full_disk_leaves_the_last_file_and_training_goes_on(path, monkeypatch
 
 def test_drafts_of_killed_fits_are_cleared(path):
     with_checkpoint(path)
-    draft = path.with_name(f"{module_files()._draft_prefix(path)}0123.draft")
-    other = path.with_name(".trainer-0123.draft")
+    draft, other = path.with_name(".trainer-0123.draft"), path.with_name(".trainer-0123.txt")
     for file in (draft, other):
         file.write_bytes(b"")
     with_checkpoint(path)

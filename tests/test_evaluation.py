@@ -257,7 +257,7 @@ def test_forecasts_that_cannot_be_judged_are_an_error(compute, y, options, words
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_bins": -1}, "n_bins must be 1 or more, got -1"),
+        ({"n_bins": -1}, "n_bins must be an integer from 1 to 1000000, got -1"),
         ({"strategy": "even"}, '"uniform" or "quantile", got \'even\''),
     ],
 )

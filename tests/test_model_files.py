@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -730,6 +731,40 @@ def test_errors_name_the_file_and_not_its_draft(neuron, tmp_path):
         save_model(neuron, "/dev/null")
 
 
+def test_the_draft_of_a_killed_process_is_removed_by_the_next_save(neuron, tmp_path):
+    save_model(neuron, tmp_path / "model.skops")
+    before = (tmp_path / "model.skops").read_bytes()
+    child = os.fork()
+    if child == 0:
+        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+        save_model(neuron, tmp_path / "model.skops")
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (draft,) = tmp_path.glob(".trainer-*.draft")
+    assert (tmp_path / "model.skops").read_bytes() == before
+    foreign = tmp_path / ".trainer-notes.txt"
+    foreign.touch()
+    save_model(neuron, tmp_path / "other.skops")
+    assert not draft.exists()
+    assert foreign.exists()
+
+
+def test_the_draft_of_a_living_process_is_left_alone(neuron, tmp_path, monkeypatch):
+    fsync, seen = os.fsync, []
+
+    def save_another(file):
+        monkeypatch.setattr("os.fsync", fsync)
+        seen.append(list(tmp_path.glob(".trainer-*.draft")))
+        save_model(neuron, tmp_path / "second.skops")
+        seen.append(list(tmp_path.glob(".trainer-*.draft")))
+        fsync(file)
+
+    monkeypatch.setattr("os.fsync", save_another)
+    save_model(neuron, tmp_path / "first.skops")
+    assert len(seen[0]) == 1
+    assert seen[1] == seen[0]
+    assert sorted(os.listdir(tmp_path)) == ["first.skops", "second.skops"]
+
+
 def test_permissions_are_kept(neuron, tmp_path):
     path = tmp_path / "model.skops"
     path.write_text("secret")
@@ -783,6 +818,13 @@ def test_a_neuron_from_json_can_be_saved_in_either_way(neuron, tmp_path):
     save_model(again, tmp_path / "c.skops")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     np.testing.assert_array_equal(load_model(tmp_path / "c.skops").coef_, neuron.coef_)
+
+
+def test_a_neuron_from_json_says_why_it_has_no_history(neuron, tmp_path):
+    save_model(neuron, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json")
+    with pytest.raises(AttributeError, match=r"got a neuron from JSON, which keeps loss_curve_"):
+        again.history_  # noqa: B018
 
 
 def test_json_is_plain_and_its_checksum_can_be_left_out(neuron, tmp_path):

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import brier_score_loss, get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -235,6 +237,43 @@ def test_bad_parameters_are_named(cancer, parameters, message):
         return
     with pytest.raises(ValueError, match=message):
         model.fit(*cancer)
+
+
+def test_a_bank_in_portions_is_the_bank(cancer, monkeypatch):
+    X, y = cancer
+    whole = LogisticNeuronCV(alphas=6, cv=3, random_state=0, tol=1e-9).fit(X, y)
+    three = y + y * (X[:, 0] < 0)
+    bank = LogisticNeuronCV(alphas=2, cv=2, random_state=0, tol=1e-9).fit(X, three)
+    monkeypatch.setattr("trainer.estimators.neuron_cv.PORTION_BYTES", 50_000)  # five neurons
+    parts = LogisticNeuronCV(alphas=6, cv=3, random_state=0, tol=1e-9).fit(X, y)
+    np.testing.assert_allclose(parts.scores_, whole.scores_, rtol=1e-7)
+    np.testing.assert_allclose(parts.coefs_paths_, whole.coefs_paths_, rtol=1e-5, atol=1e-7)
+    assert parts.alpha_ == whole.alpha_
+    parts = LogisticNeuronCV(alphas=2, cv=2, random_state=0, tol=1e-9).fit(X, three)
+    np.testing.assert_allclose(parts.scores_, bank.scores_, rtol=1e-6)
+
+
+def test_a_bank_too_large_to_be_kept_is_refused_with_its_size():
+    X, y = np.eye(60, 20_000), np.arange(60) % 10
+    with pytest.raises(
+        ValueError,
+        match="500 penalties of 3 folds of 10 neurons of 20001, 300015000; use fewer",
+    ):
+        LogisticNeuronCV(alphas=500, cv=3).fit(X, y)
+
+
+@pytest.mark.parametrize("max_iter", [1, 3])
+def test_callbacks_may_see_every_iteration_of_the_final_neuron(max_iter, monkeypatch):
+    """scikit-learn refuses more iterations than a fit has announced."""
+    monkeypatch.setattr("trainer.estimators.neuron_cv.MAX_BANK_SIZE", 0)  # "auto" for the last run
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100_000, 3))
+    y = (X[:, 0] + rng.standard_normal(len(X)) > 0).astype(int)
+    model = LogisticNeuronCV(alphas=[1e-3], cv=2, max_iter=max_iter, tol=1e-15)
+    model.set_callbacks(ProgressBar())
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    assert 2 * max_iter < model.n_iter_ <= 4 * max_iter + 3
 
 
 def test_clone_and_summary(cancer, fitted):

@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from trainer import LogisticNeuron, LogisticNeuronCV, Objective, explain, make_preprocessor
-from trainer.estimators.noise import RecordedSquaredError, link, transitions
+from trainer.core.loss import RecordedSquaredError
+from trainer.estimators.noise import link, transitions
 
 RATES = (0.1, 0.25)
 SHARED = Path(__file__).parents[2] / "shared" / "datasets"

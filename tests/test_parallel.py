@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from threading import Barrier, Thread
+import warnings
+from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from trainer import LogisticNeuron
@@ -180,6 +182,78 @@ def test_fits_in_two_threads_are_the_fits_one_by_one():
         thread.join()
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_allclose(b.coef_, a.coef_, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity to change")
+def test_another_affinity_changes_no_bit_where_the_threads_are_as_many(two_blas_threads):
+    """One processor with the threads of two: the bits of two; then one thread anywhere."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60_000, 20)), np.arange(60_000) % 3
+    processors = os.sched_getaffinity(0)
+    found = {}
+    for place in ("all", "one"):
+        try:
+            if place == "one":
+                os.sched_setaffinity(0, {min(processors)})
+            for limit in (1, 2):
+                with threadpool_limits(limit, user_api="blas"):
+                    n_threads = parallel.available_threads()
+                    coef = LogisticNeuron(max_iter=5, tol=1, n_starts=1).fit(X, y).coef_
+                    found.setdefault(n_threads, []).append(coef)
+        finally:
+            os.sched_setaffinity(0, processors)
+    for coefs in found.values():
+        for coef in coefs:
+            np.testing.assert_array_equal(coef, coefs[0])
+    assert len(found[1]) >= 2
+    assert blas_threads() == {2}
+
+
+def test_a_fit_in_a_fork_amid_a_fit_ends(two_blas_threads):
+    """Another thread is fitting, and may hold any lock, when the process is forked."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20_000, 10)), np.arange(20_000) % 12
+    expected = LogisticNeuron(max_iter=3, tol=1).fit(X, y).coef_
+    ends = Event()
+
+    def fits():
+        while not ends.is_set():
+            LogisticNeuron(max_iter=3, tol=1).fit(X, y)
+
+    thread = Thread(target=fits)
+    thread.start()
+    try:
+        for _ in range(3):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+                child = os.fork()
+            if child == 0:
+                signal.alarm(60)  # kills a child that waits for a lock
+                coef = LogisticNeuron(max_iter=3, tol=1).fit(X, y).coef_
+                os._exit(0 if np.allclose(coef, expected, rtol=1e-8, atol=1e-10) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        ends.set()
+        thread.join()
+    assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+def test_joblibs_back_ends_give_the_same_bits(backend, two_blas_threads):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 8)), np.arange(2000) % 3
+    work = Parallel(n_jobs=2, backend=backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        found = work(delayed(fitted)(X, y) for _ in range(4))
+    for coef in found:
+        np.testing.assert_array_equal(coef, found[0])
+    np.testing.assert_allclose(found[0], fitted(X, y), rtol=1e-9, atol=1e-12)
+    assert blas_threads() == {2}
+
+
+def fitted(X, y):
+    return LogisticNeuron(alpha=0.01).fit(X, y).coef_
 
 
 def test_a_child_process_forked_in_a_session_starts_its_own_threads():

@@ -237,3 +237,9 @@ def test_a_bad_step_length_is_an_error_as_in_fit():
     with pytest.raises(DivergenceError, match=message):
         model.set_params(learning_rate=1e6, tol=0).partial_fit(X[:5], y[:5])
     np.testing.assert_array_equal(model.coef_, before)
+
+
+@pytest.mark.parametrize("classes", [[0.0, np.nan], np.array(["a", np.nan], dtype=object)])
+def test_a_missing_label_among_the_classes_is_refused(classes):
+    with pytest.raises(ValueError, match="contains NaN"):
+        LogisticNeuron(optimizer="adam").partial_fit([[0.0], [1.0]], [0, 1], classes=classes)

@@ -4,6 +4,7 @@ import warnings
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -320,7 +321,7 @@ def test_a_sparse_matrix_is_not_changed(kind, duplicates):
 
 
 @pytest.mark.parametrize("settings", ["warn", "raise"])
-@pytest.mark.parametrize("scale", [1e-310, 1e-150, 1e18, 1e100])
+@pytest.mark.parametrize("scale", [1e-310, 1e-150, 1e18, 1e90])
 def test_numpys_warnings_do_not_leak(scale, settings):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 3)) * scale, np.arange(40) % 2
@@ -331,6 +332,67 @@ def test_numpys_warnings_do_not_leak(scale, settings):
         p = neuron.predict_proba(X)
     assert np.isfinite(neuron.coef_).all()
     assert np.isfinite(p).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "words"),
+    [
+        (np.float64, 1e160, r"at most 1e\+100 in absolute value, in float64, got 1e\+160; scale"),
+        (np.float64, -1e300, r"got 1e\+300"),
+        (np.float32, 1e20, None),  # small tables are trained on in float64
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_features_too_large_to_be_summed_are_refused(dtype, value, words):
+    X = np.array([[0.0], [1.0], [2.0], [value]], dtype)
+    for kind in (np.asarray, np.asfortranarray, csr_array, pd.DataFrame):
+        if words is None:
+            assert np.isfinite(LogisticNeuron().fit(kind(X), [0, 1, 0, 1]).coef_).all()
+            continue
+        with pytest.raises(ValueError, match=words):
+            LogisticNeuron().fit(kind(X), [0, 1, 0, 1])
+
+
+def test_float32_that_is_summed_in_float32_has_lower_limits(monkeypatch):
+    monkeypatch.setattr("trainer.core.rows.MAX_PROMOTED", 0)
+    X = np.array([[0], [1], [2], [1e20]], np.float32)
+    with pytest.raises(ValueError, match=r"at most 1e\+10 in absolute value, in float32"):
+        LogisticNeuron().fit(X, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"must have a sum from 1e-15 to 1e\+15, in float32"):
+        LogisticNeuron().fit(X[:3], [0, 1, 0], [1e30, 1e30, 1e30])
+
+
+@pytest.mark.parametrize("weights", [[1e308] * 4, [1e-200] * 4, [1e100] * 4])
+@pytest.mark.parametrize("kind", [LogisticNeuron, LogisticNeuronCV])
+def test_weights_whose_sums_are_no_numbers_are_refused(kind, weights):
+    with pytest.raises(ValueError, match=r"must have a sum from 1e-100 to 1e\+100.*their mean"):
+        kind().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], weights)
+    with pytest.raises(ValueError, match="must have a sum from"):
+        kind(class_weight={0: 1e308, 1: 1}).fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e37])
+def test_the_scale_of_weights_changes_nothing_in_float32(scale):
+    rng = np.random.default_rng(0)
+    X, y, weight = rng.normal(size=(60, 3)).astype("f4"), np.arange(60) % 2, rng.random(60)
+    plain = LogisticNeuron(alpha=1e-2).fit(X, y, weight)
+    scaled = LogisticNeuron(alpha=1e-2).fit(X, y, scale * weight)
+    np.testing.assert_allclose(scaled.coef_, plain.coef_, rtol=1e-6)
+
+
+def test_parameters_too_large_for_their_precision_are_refused():
+    X = np.array([[0], [1e-40], [0], [1e-40]], np.float32)
+    with pytest.raises(ValueError, match="parameters must be finite numbers in float32, got"):
+        LogisticNeuron(alpha=0.0, init=[1e50, 0], max_iter=0).fit(X, [0, 1, 0, 1])
+
+
+def test_a_row_whose_products_overflow_with_both_signs_has_its_probability():
+    neuron = LogisticNeuron().fit([[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    neuron.coef_ = np.array([[10.0, -20.0]])
+    z = neuron.decision_function([[1.5e308, 1.5e308], [1.0, 0.5]])
+    assert z.tolist() == [-np.inf, neuron.intercept_[0]]
+    assert neuron.predict_proba([[1.5e308, 1.5e308]]).tolist() == [[1.0, 0.0]]
+    assert neuron.decision_function([[1.5e308, 0.75e308]])[0] == neuron.intercept_[0]
 
 
 # -------------------------------------------------------------- float32 without scaling

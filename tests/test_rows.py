@@ -186,11 +186,27 @@ def yielding(*blocks):
         (yielding(([[1.0], [2.0]], [0, 1]), ([[1.0, 2.0]], [0])), "same features, got 2 after 1"),
         (
             yielding(([[1.0], [np.nan]], [0, 1])),
-            "block 0 of the source of rows: Input contains NaN",
+            "block 0 of the source of rows: Input X contains NaN",
         ),
         (yielding(([[1.0], [2.0]], [0])), "block 0 .* inconsistent numbers of samples"),
         (yielding(([[1.0], [2.0]],)), "block 0 of the source of rows"),
         (yielding(([[1.0], [2.0]], [0, 1], [1.0, -1.0])), "block 0 .*[Nn]egative"),
+        (yielding(([[1.0], [1e160]], [0, 1])), r"block 0 .*at most 1e\+100 .*got 1e\+160; scale"),
+        (
+            yielding(([[1.0], [2.0]], [0, 1]), (csr_array([[1.0]]), [1])),
+            "must be of one kind, got sparse rows and labels after dense rows and labels",
+        ),
+        (
+            yielding(([[1.0], [2.0]], [0, 1]), ([[1.0]], [[0.5, 0.5]])),
+            "got dense rows and 2 columns of soft labels after dense rows and labels",
+        ),
+        (
+            yielding(([[1.0]], [[0.5, 0.5]]), ([[1.0]], [[0.5, 0.3, 0.2]])),
+            "got dense rows and 3 columns of soft labels after dense rows and 2 columns",
+        ),
+        (yielding(([[1.0]], [0]), ([[1.0]], ["a"])), "one type in all blocks, got int and str"),
+        (yielding(([[1.0]], [0], [0.0]), ([[1.0]], [1], [0.0])), "at least two classes with"),
+        (yielding(([[1.0]], [0], [1e300]), ([[1.0]], [1], [1e300])), r"sum from 1e-100 to 1e\+100"),
     ],
 )
 def test_bad_blocks_are_named(source, words):
@@ -206,3 +222,59 @@ def test_a_source_that_can_be_read_once_is_refused(cancer):
         LogisticNeuron().fit(source)
     with pytest.raises(ValueError, match="y must be None where X is a source"):
         LogisticNeuron().fit(Files.__new__(Files), y)
+
+
+def blocks_of(X, y, weights, size):
+    return yielding(*[
+        (X[i : i + size], y[i : i + size], *([] if w is None else [w]))
+        for i, w in zip(range(0, len(y), size), weights, strict=True)
+    ])  # fmt: skip
+
+
+def test_blocks_without_weights_among_others_weigh_1(cancer, monkeypatch):
+    monkeypatch.setattr("trainer.core.rows.GATHERED_ROWS", 300)
+    X, y = cancer
+    weight = np.ones(len(y))
+    weight[200:400] = np.random.default_rng(0).integers(0, 3, 200)
+    source = blocks_of(X, y, [None, weight[200:400], None], 200)
+    neuron = LogisticNeuron(tol=1e-9).fit(source)
+    np.testing.assert_allclose(
+        neuron.coef_, LogisticNeuron(tol=1e-9).fit(X, y, weight).coef_, rtol=1e-8
+    )
+    rows = prepare(LogisticNeuron(), source, None, None, reset=True).rows
+    batches = list(rows.minibatches(np.random.default_rng(0), 100))
+    assert sum(batch.weight.sum() for batch in batches) == weight.sum()
+    neuron = LogisticNeuronCV(alphas=2, cv=3).fit(source)
+    assert np.isfinite(neuron.scores_).all()
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"benign": 0.0, "malignant": 1.0}])
+def test_a_block_may_have_no_row_with_weight_or_no_row(cancer, class_weight):
+    X, y = cancer
+    order = np.argsort(y, kind="stable")  # whole blocks of one class
+    X, y = X[order], y[order]
+    weight = np.repeat([0.0, 1.0, 0.0], [100, 300, 169])
+    parts = [weight[i : i + 100] for i in range(0, len(y), 100)]
+    source = blocks_of(X, y, parts, 100)
+    empty = (np.empty((0, 30)), np.empty(0), np.empty(0))
+    filtered = yielding(empty, *source.blocks(), empty)
+    fits = [
+        LogisticNeuron(class_weight=class_weight, alpha=0.1, tol=1e-9).fit(*rows)
+        for rows in ((filtered,), (X, y, weight))
+    ]
+    np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.01])
+def test_samples_of_a_source_are_of_rows_with_weight(share):
+    rng = np.random.default_rng(0)
+    X, y = np.arange(4000.0)[:, np.newaxis], np.arange(4000) % 2
+    weight = (rng.random(4000) < share).astype(float)
+    source = blocks_of(X, y, np.split(weight, 4), 1000)
+    rows = prepare(LogisticNeuron(), source, None, None, reset=True).rows
+    drawn = np.concatenate([rows.sample(rng, 20).X.ravel() for _ in range(100)]).astype(int)
+    assert len(drawn) == 2000
+    assert weight[drawn].all()
+    of_first_half = np.mean(drawn < 2000) - weight[:2000].sum() / weight.sum()
+    assert abs(of_first_half) < 5 * 0.5 / np.sqrt(2000)  # any of them alike
+    assert rows.sample(rng, 3000).n_rows == min(3000, weight.sum())

@@ -234,3 +234,26 @@ def test_a_column_of_labels_is_labels():
         warnings.simplefilter("ignore")  # scikit-learn's, that a column is no vector
         column = neuron().fit(X, y[:, np.newaxis])
     assert_same(column, neuron().fit(X, y), rtol=1e-12)
+
+
+def test_a_pyarrow_table_of_soft_labels_names_the_classes():
+    pa = pytest.importorskip("pyarrow")
+    X, _, P = problem(2)
+    table = pa.table({"yes": P[:, 1], "no": P[:, 0]})
+    model = neuron().fit(X, table)
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert_same(model, neuron().fit(X, P))
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weight"),
+    [
+        ([[[1, 2], [3]], [[1], [2]]], [0, 1], None),
+        ([[1.0], [2.0]], np.array([1, "a"], dtype=object), None),
+        ([[1.0], [2.0]], [0, 1], ["a", "b"]),
+        ([[{}], [2.0]], [0, 1], None),
+    ],
+)
+def test_what_numpy_cannot_read_is_refused_with_a_rule(X, y, weight):
+    with pytest.raises((TypeError, ValueError), match=r"must be|must hold|Unknown label"):
+        neuron().fit(X, y, weight)

@@ -142,8 +142,8 @@ class ArrayRows:
         weight_sum: Array | None = None,
     ) -> None:
         self.X = X
-        self.y = y if y.ndim == 2 else y[:, np.newaxis]
-        self.weight = weight if weight is None or weight.ndim == 2 else weight[:, np.newaxis]
+        self.y = _as_columns(y)
+        self.weight = None if weight is None else _as_columns(weight)
         self.y_of, self.weight_of = y_of, weight_of
         self.n_rows, self.n_features = X.shape
         self.dtype = X.dtype
@@ -379,7 +379,7 @@ class BlockRows:
         if self.factors is None:
             return weight
         factors = self.factors[rows]
-        return factors if weight is None else factors * weight.reshape(len(factors), -1)
+        return factors if weight is None else factors * _as_columns(weight)
 
     def _sum_weights(self) -> Array:
         total: Any = 0
@@ -410,18 +410,23 @@ class BlockRows:
         return BlockRows(**{**vars(self), **changes})
 
     def sample(self, rng: np.random.Generator, size: int) -> ArrayRows:
-        """See `Rows.sample`; one pass, unless the blocks have `take`."""
-        drawn = np.sort(rng.choice(self.n_rows, size, replace=False, shuffle=False))
-        if hasattr(self.blocks, "take"):
-            X, y, weight = self.blocks.take(drawn)
-            weight = self._times_factors(weight, drawn)
-            return ArrayRows(*promoted(X, y, weight), self.y_of, self.weight_of)
+        """See `Rows.sample`; one pass, unless the blocks have `take` or many have no weight."""
+        rows = sample_with_weight(rng, self.n_rows, size, self._take)
+        return ArrayRows(*promoted(*rows), self.y_of, self.weight_of)
+
+    def _take(self, index: Array) -> tuple[Any, Array, Array | None]:
+        """Copies of those of some rows, in rising order, that have weight."""
         taken, start = [], 0
+        if hasattr(self.blocks, "take"):
+            for few in np.array_split(index, range(GATHERED_ROWS, len(index), GATHERED_ROWS)):
+                X, y, weight = self.blocks.take(few)
+                taken.append(with_weight(X, y, self._times_factors(weight, few)))
+            return stacked(taken)
         for part in self._parts():
             end = start + part.n_rows
-            taken.append(part._take(drawn[(drawn >= start) & (drawn < end)] - start))
+            taken.append(with_weight(*part._take(index[(index >= start) & (index < end)] - start)))
             start = end
-        return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
+        return stacked(taken)
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
         """See `Rows.minibatches`; rows are shuffled within groups of consecutive blocks."""
@@ -448,12 +453,57 @@ class BlockRows:
         return self._with(y_of=y_of, weight_of=weight_of, factors=factors, weight_sum=None)
 
 
-def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
-    """The same arrays, in float64 if X is float32 and small enough; see `MAX_PROMOTED`."""
-    if X.dtype != np.float32 or X.size > MAX_PROMOTED:
+def sample_with_weight(
+    rng: np.random.Generator,
+    n_rows: int,
+    size: int,
+    take: Callable[[Array], tuple[Any, Array, Array | None]],
+) -> tuple[Any, Array, Array | None]:
+    """`size` of the rows with weight, or all, drawn without replacement.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws the rows.
+    n_rows, size : int
+        Number of rows, and of those to draw.
+    take : callable
+        Returns (X, y, weight) of those of some rows, given in rising order, that have weight.
+    """
+    n_drawn = size
+    while True:
+        rows = take(np.sort(rng.choice(n_rows, n_drawn, replace=False, shuffle=False)))
+        n_found = len(rows[1])
+        if n_found >= size or n_drawn == n_rows:
+            break
+        # without any a sample has no cost: draw as many more as are without weight
+        n_drawn = min(n_rows, 2 * n_drawn * size // max(1, n_found))
+    if n_found > size:
+        index = np.sort(rng.choice(n_found, size, replace=False, shuffle=False))
+        rows = _taken(rows[0], index), _taken(rows[1], index), _taken(rows[2], index)
+    return rows
+
+
+def with_weight(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    """The rows whose weight is not 0."""
+    if weight is None or (counts := _as_columns(weight).any(axis=1)).all():
         return X, y, weight
-    double = np.float64
-    return X.astype(double), y.astype(double), None if weight is None else weight.astype(double)
+    return X[counts], y[counts], weight[counts]
+
+
+def promoted(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    """The same arrays, in float64 if X is float32 and small enough; see `MAX_PROMOTED`.
+
+    The weights get the precision of X.
+    """
+    if is_promoted(X):
+        X, y = X.astype(np.float64), y.astype(np.float64)
+    return X, y, None if weight is None else weight.astype(X.dtype, copy=False)
+
+
+def is_promoted(X: Any) -> bool:
+    """Whether `promoted` turns X into float64."""
+    return bool(X.dtype == np.float32 and X.size <= MAX_PROMOTED)
 
 
 def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
@@ -495,12 +545,25 @@ def _taken(part: Any, index: Array) -> Any:
 
 
 def stacked(parts: list[tuple[Any, Array, Array | None]]) -> tuple[Any, Array, Array | None]:
-    """Concatenate several (X, y, weight)."""
+    """Concatenate several (X, y, weight); where only some have weights, the others weigh 1."""
     if len(parts) == 1:
         return parts[0]
     X, y, weight = zip(*parts, strict=True)
     rows = np.concatenate(X) if isinstance(X[0], np.ndarray) else vstack(X, format="csr")
-    return rows, np.concatenate(y), None if weight[0] is None else np.concatenate(weight)
+    if all(part is None for part in weight):
+        return rows, np.concatenate(y), None
+    weights = [
+        np.ones((len(labels), 1), rows.dtype) if part is None else _as_columns(part)
+        for part, labels in zip(weight, y, strict=True)
+    ]
+    n_columns = max(part.shape[1] for part in weights)
+    widened = [np.broadcast_to(part, (len(part), n_columns)) for part in weights]
+    return rows, np.concatenate(y), np.concatenate(widened)
+
+
+def _as_columns(values: Array) -> Array:
+    """Targets or weights (n,) or (n, W) as (n, W)."""
+    return values if values.ndim == 2 else values[:, np.newaxis]
 
 
 def _columns(values: Array, index: Array, name: str) -> Array:

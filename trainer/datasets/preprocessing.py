@@ -1,5 +1,6 @@
 """The preprocessor that a data frame needs before a neuron can be trained on it."""
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 from sklearn.compose import ColumnTransformer
@@ -7,6 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from trainer.datasets.tables import LARGEST
 from trainer.datasets.text import quote
 
 MAX_CATEGORIES = 50
@@ -37,8 +39,8 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
     Raises
     ------
     ValueError
-        If a column holds dates, objects of many kinds, or pandas.NA in text; or if the rows
-        would become more than 2 * 10^8 numbers.
+        If a column holds dates, objects of many kinds, pandas.NA in text, or infinite numbers or
+        numbers above 10^100; or if the rows would become more than 2 * 10^8 numbers.
 
     Examples
     --------
@@ -55,6 +57,13 @@ def make_preprocessor(X: pd.DataFrame) -> ColumnTransformer:
         if types.is_any_real_numeric_dtype(X[name]) or types.is_bool_dtype(X[name])
     ]
     text = [name for name in X if name not in numbers]
+    for name in numbers:
+        largest = np.nanmax(np.abs(X[name].to_numpy(float, na_value=np.nan)), initial=0)
+        if largest > LARGEST:
+            raise ValueError(
+                f"column {quote(name)} must hold finite numbers of at most {LARGEST:g} in absolute "
+                f"value, got {largest:g}; correct it, or leave the cell empty"
+            )
     for name in text:
         found = types.infer_dtype(X[name], skipna=True)
         if any(value is pd.NA for value in X[name][X[name].isna()]):

@@ -211,7 +211,7 @@ def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -
     else:
         points, labels = load(n_samples=500, random_state=random_state, **arguments)
         X = pd.DataFrame(points, columns=["x1", "x2"])
-    y, positive = _two_classes(labels, usual if positive is None else positive, name)
+    y, positive = two_classes(labels, usual if positive is None else positive, name)
     return Dataset(name, description, X, y, positive)
 
 
@@ -228,14 +228,14 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
 
     what = f"target column {quote(target)} of {name}"
     missing = len(table) - len(labels)
-    y, positive = _two_classes(np.asarray(labels.tolist()), positive, what, missing)
+    y, positive = two_classes(np.asarray(labels.tolist()), positive, what, missing)
     rest = next(label for label in y.tolist() if label != positive)
     description = f"rows of {name}: {quote(target)} is {positive}, or {rest}"
     stem = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     return Dataset(stem.strip(".") or "table", description, X, y, positive, tuple(notes))
 
 
-def _two_classes(
+def two_classes(
     labels: "npt.NDArray[Any]", positive: Any, what: str, dropped: int = 0
 ) -> tuple[Any, Any]:
     """Labels with two classes, and the positive one of them."""

@@ -89,7 +89,7 @@ class Checkpoint:
                 f"Checkpoint must be given a file in a folder that can be written to, got "
                 f"{self.path}; make the folder, or choose another"
             )
-        clear_drafts(self.path)
+        clear_drafts(folder)
         self.due, self.has_failed = perf_counter() + self.every, False
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:

@@ -16,23 +16,38 @@ from sklearn.utils.validation import (
 
 from trainer.core.loss import SQUARED_ERROR, Loss, SignedSquaredError
 from trainer.core.objective import Objective
-from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
+from trainer.core.rows import ArrayRows, BlockRows, Rows, is_promoted, promoted
 from trainer.estimators.array_api import dispatched
 from trainer.estimators.noise import link
 from trainer.estimators.targets import (
     Targets,
-    _checked,
     check_two,
+    checked_class_weight,
     from_labels,
     from_probabilities,
+    in_words,
     is_soft,
 )
 from trainer.sources.cluster import DaskSource, is_dask
 
 Array = npt.NDArray[Any]
 
-KINDS: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+KINDS: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": [np.float64, np.float32],
+    "ensure_all_finite": False,  # `check_values` has one pass over X for all
+}
 """What `check_array` accepts as features."""
+
+LARGEST_FEATURE = {np.float64: 1e100, np.float32: 1e10}
+"""Largest feature, in absolute value, by the precision of the sums: products of a curvature, two
+features and two steps have to be numbers too."""
+
+WEIGHT_SUMS = {np.float64: (1e-100, 1e100), np.float32: (1e-15, 1e15)}
+"""Smallest and largest total weight. Beyond, sums overflow, or weights have few digits left."""
+
+CHECKED_AT_ONCE = 2**17
+"""Entries of X that are checked at once, which stay in a core's cache."""
 
 
 class Data(NamedTuple):
@@ -123,6 +138,7 @@ def is_source(X: Any) -> bool:
     return callable(getattr(X, "blocks", None)) or hasattr(X, "encoded")
 
 
+@in_words()
 def prepare(
     neuron: Any,
     X: Any,
@@ -170,21 +186,62 @@ def prepare(
     else:
         X, y = validate_data(neuron, X, reset=False, **KINDS), column_or_1d(y)
         check_consistent_length(X, y)
+    X = canonical(X)
+    check_values(X, neuron, np.float64 if is_promoted(X) else X.dtype.type)
     weight = None
     if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    X = canonical(X)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     encode = from_probabilities if is_soft(y) else from_labels
     targets = encode(y, weight, class_weight, X.dtype, classes)
     data = in_arrays(X, targets, weight, X.dtype)
+    _check_weight_sum(data.rows)
     return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
 
 
-def canonical(X: Any) -> Any:
-    """X, or a copy of a sparse X whose indices are not sorted or that has duplicates.
+def check_values(X: Any, estimator: Any, dtype: Any) -> None:
+    """Raise for features that are not finite, or too large to be summed in `dtype`."""
+    values = X if isinstance(X, np.ndarray) else X.data[np.newaxis]
+    if values.flags.f_contiguous:
+        values = values.T
+    step, largest = max(1, CHECKED_AT_ONCE // max(1, values.shape[1])), [0.0]
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        largest += [float(block.max(initial=0)), -float(block.min(initial=0))]
+    found = float(np.max(largest))
+    if found <= LARGEST_FEATURE[dtype]:
+        return
+    if not np.isfinite(found):  # in scikit-learn's words
+        kinds = {**KINDS, "ensure_all_finite": True}
+        check_array(X, estimator=estimator, input_name="X", **kinds)
+    raise ValueError(
+        f"X must hold numbers of at most {LARGEST_FEATURE[dtype]:g} in absolute value, in "
+        f"{np.dtype(dtype).name}, got {found:g}; scale the features, or impute it if it stands "
+        "for a missing value"
+    )
 
-    SciPy's products would sort them in place, and X is the caller's.
+
+def _check_weight_sum(rows: Rows) -> None:
+    """Raise for weights that leave nothing to train on, or whose sums are no numbers."""
+    total = float(rows.weight_sum[0])
+    if total == 0:
+        raise ValueError(
+            "class_weight must leave rows with weight, got 0 for the class of every row"
+        )
+    low, high = WEIGHT_SUMS[rows.dtype.type]
+    if not low <= total <= high:
+        raise ValueError(
+            f"sample_weight, times the class weights, must have a sum from {low:g} to {high:g}, "
+            f"in {rows.dtype.name}, got {total:g}; divide the weights by their mean"
+        )
+
+
+def canonical(X: Any) -> Any:
+    """X, or a copy in the machine's byte order, with sorted indices and without duplicates.
+
+    SciPy's products would sort the indices in place, and X is the caller's.
     """
+    if not X.dtype.isnative:
+        X = X.astype(X.dtype.newbyteorder("="))
     if isinstance(X, np.ndarray) or X.has_canonical_format:
         return X
     X = X.copy()
@@ -244,38 +301,46 @@ def _from_source(
     if hasattr(source, "encoded"):
         of_class = None
         if class_weight is not None:
-            of_class = _checked(compute_class_weight(class_weight, classes=classes, y=classes))
+            of_class = checked_class_weight(
+                compute_class_weight(class_weight, classes=classes, y=classes)
+            )
         loss = SQUARED_ERROR.encode(np.zeros(1))[0]
-        return Data(source.encoded(classes, of_class), loss, classes, dtype)
+        rows = source.encoded(classes, of_class)
+        _check_weight_sum(rows)
+        return Data(rows, loss, classes, dtype)
     encode = from_probabilities if survey.is_soft else from_labels
     is_binary = len(classes) == 2
     loss = SQUARED_ERROR if survey.is_soft else SQUARED_ERROR.encode(np.zeros(1))[0]
 
     def blocks() -> Iterator[tuple[Any, Array, Array | None]]:
         for X, labels, weight in _checked_blocks(source):
-            if weight is not None:
-                weight = weight.astype(dtype)
             targets = encode(labels, weight, class_weight, dtype, classes)
-            values = targets.values
+            values, weight = targets.values, targets.weight
             if not survey.is_soft:
                 values = SQUARED_ERROR.encode(values)[1]
-            yield X.astype(dtype, copy=False), values, targets.weight
+            yield (
+                X.astype(dtype, copy=False),
+                values,
+                None if weight is None else weight.astype(dtype),
+            )
 
     rows = BlockRows(
         blocks, survey.n_rows, survey.n_features, 1 if is_binary else len(classes), dtype,
         survey.is_sparse,
     )  # fmt: skip
+    _check_weight_sum(rows)
     return Data(rows, loss, classes, dtype)
 
 
 class _Survey:
-    """What one pass over a source tells: its shape, precision and classes."""
+    """What one pass over a source tells: its shape, precision, kinds and classes."""
 
     def __init__(self, source: Any) -> None:
         self.n_rows, self.n_features = 0, -1
         self.dtype: Any = np.dtype(np.float32)
         self.is_sparse = self.is_soft = False
         self.class_totals: dict[Any, float] = {}
+        kinds: tuple[str, str] | None = None
         for X, y, weight in _checked_blocks(source):
             if self.n_features not in (-1, X.shape[1]):
                 raise ValueError(
@@ -285,6 +350,16 @@ class _Survey:
             self.n_rows, self.n_features = self.n_rows + X.shape[0], X.shape[1]
             self.dtype = np.promote_types(self.dtype, X.dtype)
             self.is_sparse, self.is_soft = not isinstance(X, np.ndarray), is_soft(y)
+            found = (
+                "sparse rows" if self.is_sparse else "dense rows",
+                f"{y.shape[1]} columns of soft labels" if self.is_soft else "labels",
+            )
+            if kinds is not None and found != kinds:
+                raise ValueError(
+                    f"all blocks must be of one kind, got {' and '.join(found)} after "
+                    f"{' and '.join(kinds)}; convert them"
+                )
+            kinds = found
             if self.is_soft:
                 self.class_totals.update(dict.fromkeys(range(y.shape[1]), 1.0))
                 continue
@@ -298,7 +373,13 @@ class _Survey:
     @property
     def classes(self) -> Array:
         """The classes that have rows."""
-        found = np.array(sorted(self.class_totals))
+        try:
+            found = np.array(sorted(self.class_totals))
+        except TypeError:
+            names = sorted({type(label).__name__ for label in self.class_totals})
+            raise ValueError(
+                f"labels must be of one type in all blocks, got {' and '.join(names)}; convert them"
+            ) from None
         check_two(found)
         return found
 
@@ -308,11 +389,19 @@ def _checked_blocks(source: Any) -> Iterator[tuple[Any, Array, Array | None]]:
     for i, block in enumerate(source.blocks()):
         try:
             X, y, weight = block if len(block) == 3 else (*block, None)
-            X = canonical(check_array(X, **KINDS))
+            X = canonical(check_array(X, ensure_min_samples=0, **KINDS))
+            check_values(X, None, X.dtype.type)
             y = np.asarray(y) if is_soft(y) else column_or_1d(y)
             check_consistent_length(X, y)
-            if weight is not None:
-                weight = _check_sample_weight(weight, X, dtype=X.dtype, ensure_non_negative=True)
+            if weight is not None and X.shape[0]:
+                weight = _check_sample_weight(
+                    weight,
+                    X,
+                    dtype=np.float64,
+                    ensure_non_negative=True,
+                    allow_all_zero_weights=True,
+                )
         except (TypeError, ValueError) as error:
             raise ValueError(f"block {i} of the source of rows: {error}") from error
-        yield X, y, weight
+        if X.shape[0]:
+            yield X, y, weight

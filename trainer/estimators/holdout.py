@@ -43,7 +43,7 @@ def held_out(X: Any, strata: Array, weight: Array | None, fraction: float, seed:
     keys = row_keys(X, strata, seed)
     weight = np.ones(len(keys)) if weight is None else weight.astype(np.float64)
     mask = np.zeros(len(keys), dtype=bool)
-    for stratum in np.unique(strata):
+    for stratum in np.unique(strata[weight > 0]):
         (rows,) = np.nonzero((strata == stratum) & (weight > 0))
         _, inverse = np.unique(keys[rows], return_inverse=True)
         weights = np.bincount(inverse, weights=weight[rows])

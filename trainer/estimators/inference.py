@@ -23,6 +23,7 @@ FARTHEST = 0.25
 """Standard errors that θ may lie off the minimum of J: 95 % intervals there hold 94.3 %."""
 
 
+@np.errstate(all="ignore")
 def coefficient_table(
     neuron: Any, X: Any, y: Any, sample_weight: Any = None, *, level: float = 0.95
 ) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def coefficient_table(
     mean texture -0.74     0.13  -5.76  0.0  -0.99  -0.49
     intercept     0.68     0.13   5.34  0.0   0.43   0.93
     """
-    if not 0 < level < 1:
+    if not isinstance(level, int | float | np.number) or not 0 < level < 1:
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")
     objective, scores, n_rows, theta = _at_the_end(neuron, X, y, sample_weight)
     names = parameter_names(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)

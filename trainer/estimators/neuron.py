@@ -29,6 +29,7 @@ from trainer.estimators.holdout import held_out
 from trainer.estimators.noise import MAX_STD_ERR, checked_rates, learn_rates
 from trainer.estimators.parameters import initial_theta, pack, unpack
 from trainer.estimators.prediction import PredictionMixin
+from trainer.estimators.targets import checked_classes, in_words
 from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.optimizers.base import RuleState
 
@@ -429,10 +430,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 "class_weight must be a dict or None for partial_fit, which never sees all rows, "
                 "got 'balanced'; give the weights of the classes"
             )
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), np.errstate(all="ignore"):
             if is_first := not hasattr(self, "coef_"):
                 self.__dict__.pop("classes_", None)
-            _check_partial_fit_first_call(self, classes)
+            if classes is not None:
+                classes = checked_classes(classes)
+            with in_words():
+                _check_partial_fit_first_call(self, classes)
             if isinstance(self.noise_rates, str):
                 raise ValueError(
                     "noise_rates must be numbers for partial_fit, which never sees all rows, got "

@@ -29,16 +29,17 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import _check_method_params
 
-from trainer.core.loss import Loss, SignedSquaredError, sigmoid
+from trainer.core.loss import Loss, RecordedSquaredError, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
 from trainer.core.parallel import session
+from trainer.core.rows import MIN_BLOCK_ROWS
 from trainer.core.solve import solve
 from trainer.core.training import History, TrainingInterrupted, train
 from trainer.estimators.array_api import dispatched
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
 from trainer.estimators.neuron import LogisticNeuron, checks_parameters, unchanged_on_error
-from trainer.estimators.noise import RecordedSquaredError, transitions
+from trainer.estimators.noise import transitions
 from trainer.estimators.parameters import unpack
 from trainer.estimators.scoring import scorer_for
 from trainer.estimators.targets import is_soft
@@ -58,6 +59,13 @@ On 25 tables cross-validation chose .03 to 12 times that penalty.
 MIN_SAMPLE_ROWS = 4_000
 """On larger data, the first minimum and the curvature are estimated on this many rows, or on 50
 times the number of parameters if that is more."""
+
+MAX_PARAMETERS = 2 * 10**8
+"""Largest number of parameters of all penalties, folds and classes, which are kept: 1.6 GB."""
+
+PORTION_BYTES = 2**28
+"""Memory of the neurons that are trained at once: some 24 copies of their parameters, most of them
+L-BFGS's memory, and 6 numbers for each neuron and row of a block."""
 
 REFRESH_AFTER = 6
 """Iterations after which the preconditioner of a neuron that has not converged is renewed."""
@@ -501,6 +509,12 @@ class _Bank:
         """First the path over all penalties, on a sample of many rows, then all folds."""
         size = self.data.rows.n_features + 1
         A, F, C = len(self.alphas), self.folds.n_folds, self.n_neurons
+        if size * A * F * C > MAX_PARAMETERS:
+            raise ValueError(
+                f"alphas, cv, classes and features must make at most {MAX_PARAMETERS} parameters, "
+                f"got {A} penalties of {F} folds of {C} neurons of {size}, {size * A * F * C}; "
+                "use fewer alphas or folds"
+            )
         middle = float(self.alphas[A // 2])
         sample = _sampled(self.data.objective(middle, self.fit_intercept), seed)
         first = solve(
@@ -550,14 +564,17 @@ class _Bank:
         shape = self.theta.shape[1:]
         if self.n_neurons == 1:
             theta = self.theta.reshape(len(self.theta), -1)
-            brier, log_loss = (
-                self._objective_of_folds(shape, data._replace(loss=loss), training=False)
-                .value(theta)
-                .reshape(shape)[..., 0]
-                .T
-                for loss in (data.loss, _LogLoss(data.loss))
-            )
-            return brier, log_loss
+            losses = []
+            for loss in (data.loss, _LogLoss(data.loss)):
+                objective = self._objective_of_folds(
+                    shape, data._replace(loss=loss), training=False
+                )
+                values = [
+                    objective.select(part).value(theta[:, part])
+                    for part in _portions(objective, theta.shape[1])
+                ]
+                losses.append(np.concatenate(values).reshape(shape)[..., 0].T)
+            return losses[0], losses[1]
         assert data.targets is not None
         brier, log_loss = np.empty((2, *shape[1::-1]))
         tiny = np.finfo(np.float64).tiny  # a probability may be too small to be held
@@ -637,7 +654,31 @@ def _descend(
     tol: float,
 ) -> Array:
     """Train a bank by preconditioned L-BFGS, renewing the preconditioner of slow neurons."""
-    theta, working = theta.copy(), np.arange(theta.shape[1])
+    theta = theta.copy()
+    for part in _portions(objective, theta.shape[1]):
+        own = None if inverses is None else inverses[..., part]
+        _descend_together(objective, theta, part, curvature, own, max_iter, tol)
+    return theta
+
+
+def _portions(objective: Objective, n_neurons: int) -> list[Array]:
+    """The neurons of a bank in portions that fit into `PORTION_BYTES`."""
+    rows = objective.rows
+    n_at_once = rows.n_rows if rows.is_sparse else min(rows.n_rows, MIN_BLOCK_ROWS)
+    n_bytes = 8 * n_neurons * (24 * objective.n_parameters + 6 * n_at_once)
+    return np.array_split(np.arange(n_neurons), min(n_neurons, -(-n_bytes // PORTION_BYTES)))
+
+
+def _descend_together(
+    objective: Objective,
+    theta: Array,
+    working: Array,
+    curvature: _Curvature,
+    inverses: Array | None,
+    max_iter: int,
+    tol: float,
+) -> None:
+    """Train some neurons of a bank, in place."""
     while len(working) and max_iter > 0:
         n_iter = max_iter if inverses is None else min(REFRESH_AFTER, max_iter)
         result = train(
@@ -652,7 +693,6 @@ def _descend(
         working = working[[end.reason == "max_iter" for end in result.terminations]]
         if len(working):
             inverses = curvature.inverses(working, theta[:, working])
-    return theta
 
 
 def _results(alphas: Array, scores: Array) -> dict[str, Array]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from trainer.core.kernels import Block
-from trainer.core.loss import Loss, SquaredError, sigmoid, sigmoid_derivative
+from trainer.core.loss import RecordedSquaredError, sigmoid, sigmoid_derivative
 from trainer.core.objective import Objective
 from trainer.core.rows import Rows
 from trainer.core.solve import solve
@@ -36,50 +36,6 @@ MAX_STD_ERR = 0.05
 
 MAX_PARAMETERS = 1000
 """Up to this many parameters a neuron, standard errors of the rates are computed."""
-
-
-class RecordedSquaredError(SquaredError):
-    """l = (y - q)² with q = offset + slope·σ(z), the squared error of a label as recorded.
-
-    With t = (y - offset) / slope it is slope² (t - σ)². Targets lie between `low` and `high`.
-    """
-
-    def __init__(self, offset: float, slope: float, low: float = 0.0, high: float = 1.0) -> None:
-        # Python's floats: NumPy's would turn arrays in single precision into double
-        self.offset, self.slope = offset, slope = float(offset), float(slope)
-        ends = (low - offset) / slope, (high - offset) / slope
-        self.largest_residual = max(abs(t - sigma) for t in ends for sigma in (0, 1))
-        self.max_value = (slope * self.largest_residual) ** 2
-        bounds = np.array([_curvature_bounds(t) for t in ends]) * slope**2
-        self.min_curvature = float(bounds[:, 0].min())
-        self.max_curvature = float(bounds[:, 1].max())
-        self.curvature_at_zero = slope**2 / 8
-
-    def encode(self, y: Array) -> tuple[Loss, Array]:
-        """Targets are stored as they are."""
-        return self, y
-
-    def evaluate(self, z: Array, y: Array, order: int) -> tuple[Array, ...]:
-        """See `Loss.evaluate`."""
-        parts = super().evaluate(z, (y - self.offset) / self.slope, order)
-        for part in parts:
-            part *= self.slope**2
-        return parts
-
-    def max_slope(self, z: Array) -> Array:
-        """2 slope² max|t - σ| σ(1 - σ)."""
-        return 2 * self.slope**2 * self.largest_residual * sigmoid_derivative(z)
-
-
-def _curvature_bounds(t: float) -> tuple[float, float]:
-    """Smallest and largest d²/dz² (t - σ)² = 2v² + 2(σ - t)v(1 - 2σ), v = σ(1 - σ), over σ."""
-    sigma = np.polynomial.Polynomial([0, 1])
-    v = sigma * (1 - sigma)
-    curvature = 2 * v**2 + 2 * (sigma - t) * v * (1 - 2 * sigma)
-    turns = curvature.deriv().roots()
-    at = turns.real[(np.abs(turns.imag) < 1e-9) & (turns.real > 0) & (turns.real < 1)]
-    values = curvature(at)
-    return float(values.min(initial=0)), float(values.max(initial=0))
 
 
 def checked_rates(given: Any, classes: Array) -> Array:

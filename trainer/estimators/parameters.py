@@ -20,8 +20,20 @@ def pack(model: Any) -> Array:
 
 
 def unpack(theta: Array, dtype: Any) -> dict[str, Array]:
-    """`coef_` (K, d) and `intercept_` (K,) of θ."""
-    return {"coef_": theta[:-1].T.astype(dtype), "intercept_": theta[-1].astype(dtype)}
+    """`coef_` (K, d) and `intercept_` (K,) of θ.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is too large for the dtype.
+    """
+    parameters = theta.astype(dtype)
+    if not np.isfinite(parameters).all():
+        raise ValueError(
+            f"parameters must be finite numbers in {np.dtype(dtype).name}, got "
+            f"{theta[~np.isfinite(parameters)][0]:g}; scale the features, or set alpha > 0"
+        )
+    return {"coef_": parameters[:-1].T, "intercept_": parameters[-1]}
 
 
 def parameter_names(features: Any, n_features: int) -> list[str]:

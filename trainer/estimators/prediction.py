@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from trainer.core.loss import sigmoid
 from trainer.estimators.array_api import as_numpy, dispatched, placed_like
 from trainer.estimators.parameters import pack, unpack
+from trainer.estimators.targets import in_words
 from trainer.sources.cluster import is_dask, lazily
 
 Array = npt.NDArray[Any]
@@ -103,13 +104,24 @@ class PredictionMixin(ClassifierMixin):
         if is_dask(X):
             return self._lazily(method, X)
         check_same_namespace(X, self, attribute="coef_", method=method)
-        rows = validate_data(
-            self, *dispatched(X), accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-        )
-        coef = as_numpy(self.coef_)
-        with np.errstate(over="ignore", under="ignore"):  # an infinite z has its probability
-            z = safe_sparse_dot(rows, coef.T, dense_output=True) + as_numpy(self.intercept_)
-        return placed_like(X)(getattr(self, f"_{method}")(z))
+        kinds = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        with in_words():
+            rows = validate_data(self, *dispatched(X), reset=False, **kinds)
+        with np.errstate(all="ignore"):  # an infinite z has its probability; tails may be 0
+            z = self._weighted_sums(rows)
+            return placed_like(X)(getattr(self, f"_{method}")(z))
+
+    def _weighted_sums(self, X: Any) -> Array:
+        """The z = Xw + b, (n_samples, K)."""
+        coef, intercept = as_numpy(self.coef_), as_numpy(self.intercept_)
+        z: Array = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+        beyond = ~np.isfinite(z).all(axis=1)
+        if beyond.any():  # partial sums of both signs may have left the range of floats
+            x, w = (p.toarray() if hasattr(p, "toarray") else p for p in (X[beyond], coef))
+            scales = [np.abs(part).max() for part in (x, w)]
+            z[beyond] = (x / scales[0]) @ (w / scales[1]).T
+            z[beyond] = z[beyond] * scales[0] * scales[1] + intercept
+        return z
 
     def _decision_function(self, z: Array) -> Array:
         return z[:, 0] if z.shape[1] == 1 else z
@@ -124,7 +136,7 @@ class PredictionMixin(ClassifierMixin):
         sums = sigma.sum(axis=1, keepdims=True)
         hidden = sums[:, 0] < np.finfo(z.dtype).tiny / np.finfo(z.dtype).eps
         if hidden.any():  # far out on the lower tail σ(z) is exp(z), too small to be held
-            sigma[hidden] = softmax(z[hidden], axis=1)
+            sigma[hidden] = softmax(np.maximum(z[hidden], np.finfo(z.dtype).min), axis=1)
             sums[hidden] = 1
         return sigma / sums
 
@@ -272,6 +284,11 @@ class PredictionMixin(ClassifierMixin):
     def history_(self) -> Any:
         """One row an iteration, as a DataFrame."""
         check_is_fitted(self)
+        if not hasattr(self, "_history"):
+            raise AttributeError(
+                "history_ must have been recorded, got a neuron from JSON, which keeps "
+                "loss_curve_ alone; save as .skops to keep it"
+            )
         import pandas as pd
 
         return pd.DataFrame(self._history)

@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from trainer.estimators.data import is_source
 from trainer.estimators.neuron import LogisticNeuron
 from trainer.estimators.neuron_cv import LogisticNeuronCV, fold_key, splits_of
-from trainer.estimators.targets import is_soft
+from trainer.estimators.targets import in_words, is_soft
 
 Array = npt.NDArray[Any]
 
 
+@np.errstate(all="ignore")
 def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) -> pd.DataFrame:
     """Rank rows by how unlikely their label is to a model that was trained without them.
 
@@ -77,7 +78,8 @@ def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) 
         raise ValueError("suspect_labels needs X as an array or a frame, got a source of rows")
     if is_soft(y):
         raise ValueError("y must hold a label for each row, got soft labels of several columns")
-    y = column_or_1d(y)
+    with in_words():
+        y = column_or_1d(y)
     final: Any = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if isinstance(final, LogisticNeuronCV):
         check_is_fitted(estimator)

@@ -4,11 +4,14 @@ Two classes are one neuron, y = 1 for the second; more are one neuron a class, t
 class against the rest.
 """
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -50,6 +53,30 @@ def is_soft(y: Any) -> bool:
     """Whether y is a table of probabilities, a column a class, rather than labels."""
     y = y if hasattr(y, "shape") else np.asarray(y)
     return len(y.shape) == 2 and y.shape[1] > 1
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Give errors of NumPy's about the caller's arrays a rule and a remedy; others have them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if (last.line or "").startswith("raise"):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            "X must be a table of numbers, y hold a label of one type for each row, and weights "
+            f"be numbers, got what NumPy cannot read: {error}; convert them"
+        ) from error
+
+
+@in_words()
+def checked_classes(classes: Any) -> Array:
+    """Labels that a caller names, or an error where one of them is missing."""
+    classes = column_or_1d(classes)
+    assert_all_finite(classes, input_name="classes")
+    return classes
 
 
 def from_labels(
@@ -112,7 +139,7 @@ def from_labels(
             y=y[counted],
             sample_weight=None if weight is None else weight[counted],
         )
-        weight = _times(weight, _checked(of_class)[strata], dtype)
+        weight = _times(weight, checked_class_weight(of_class)[strata])
     return Targets(classes, values, weight, strata)
 
 
@@ -144,6 +171,8 @@ def from_probabilities(
     """
     if hasattr(P, "toarray"):
         raise ValueError("y must not be sparse; give y.toarray()")
+    if hasattr(P, "column_names"):  # a pyarrow Table, whose `columns` are not names
+        P = P.to_pandas()
     names, order = np.unique(getattr(P, "columns", range(np.shape(P)[1])), return_index=True)
     if len(names) < np.shape(P)[1]:
         raise ValueError(f"y must name each class once, got the columns {list(P.columns)}")
@@ -170,7 +199,7 @@ def from_probabilities(
         of_class = _soft_class_weight(class_weight, names, values, weight)
         of_row = values @ of_class
         values = values * of_class / np.where(of_row > 0, of_row, 1)[:, np.newaxis]
-        weight = _times(weight, of_row, dtype)
+        weight = _times(weight, of_row)
     values = values[:, 1] if values.shape[1] == 2 else np.asfortranarray(values)
     strata = np.zeros(len(values), dtype=int)
     return Targets(names, values.astype(dtype), weight, strata)
@@ -182,20 +211,15 @@ def _soft_class_weight(given: Any, classes: Array, P: Array, weight: Array | Non
     else:
         totals = np.average(P, axis=0, weights=weight)
         of_class = 1 / (len(classes) * np.where(totals > 0, totals, 1))
-    return _checked(np.asarray(of_class, dtype=np.float64))
+    return checked_class_weight(np.asarray(of_class, dtype=np.float64))
 
 
-def _checked(of_class: Array) -> Array:
+def checked_class_weight(of_class: Array) -> Array:
+    """Weights of classes, or an error where they are no finite numbers >= 0."""
     if not (np.isfinite(of_class).all() and (of_class >= 0).all()):
         raise ValueError(f"class_weight must hold finite numbers >= 0, got {of_class.tolist()}")
     return of_class
 
 
-def _times(weight: Array | None, of_row: Array, dtype: Any) -> Array:
-    of_row = of_row.astype(dtype)
-    weight = of_row if weight is None else weight * of_row
-    if not weight.any():
-        raise ValueError(
-            "class_weight must leave rows with weight, got 0 for the class of every row"
-        )
-    return weight
+def _times(weight: Array | None, of_row: Array) -> Array:
+    return of_row if weight is None else weight * of_row

@@ -17,8 +17,14 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight
 
+from trainer.estimators.data import WEIGHT_SUMS
+from trainer.estimators.targets import in_words
+
 Array = npt.NDArray[Any]
 
+
+MAX_BINS = 10**6
+"""Maximum number of bins, which are kept in memory whether they hold a forecast or not."""
 
 BAND_POINTS = 500
 """Maximum number of points of a consistency band: more would not be visible, but use memory."""
@@ -135,6 +141,7 @@ class BrierDecomposition:
     n_rows: Array
 
 
+@np.errstate(all="ignore")
 def reliability_curve(
     y_true: npt.ArrayLike,
     y_prob: npt.ArrayLike,
@@ -207,6 +214,7 @@ def reliability_curve(
     )
 
 
+@np.errstate(all="ignore")
 def consistency_band(
     y_prob: npt.ArrayLike,
     *,
@@ -288,6 +296,7 @@ def consistency_band(
     return ConsistencyBand(prob_pred[at], lower, upper, level)
 
 
+@np.errstate(all="ignore")
 def brier_decomposition(
     y_true: npt.ArrayLike,
     y_prob: npt.ArrayLike,
@@ -352,9 +361,10 @@ def brier_decomposition(
     """
     p, weight, counted = _checked_forecasts(y_prob, sample_weight)
     y = _binary_labels(y_true, counted, pos_label)
-    n_bins = n_bins or (5 if len(p) < 1000 else 10)
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be 1 or more, got {n_bins!r}")
+    if n_bins is None:
+        n_bins = 5 if len(p) < 1000 else 10
+    if not isinstance(n_bins, int | np.integer) or not 1 <= n_bins <= MAX_BINS:
+        raise ValueError(f"n_bins must be an integer from 1 to {MAX_BINS}, got {n_bins!r}")
     fractions = np.linspace(0, 1, n_bins + 1)
     if strategy == "uniform":
         edges = fractions
@@ -394,6 +404,7 @@ def _bin_numbers(p: Array, edges: Array) -> tuple[Array, Array]:
     return filled, bins
 
 
+@in_words()
 def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, Array]:
     """Forecasts and weights of the rows with nonzero weight, and a mask of these rows."""
     p = column_or_1d(y_prob).astype(np.float64)
@@ -404,11 +415,21 @@ def _checked_forecasts(y_prob: Any, sample_weight: Any) -> tuple[Array, Array, A
             f"y_prob must hold probabilities between 0 and 1, got {outside[0]}; give a column of "
             "predict_proba, not decision_function"
         )
+    if not len(p):
+        raise ValueError("y_prob must hold at least one forecast, got none")
     weight = _check_sample_weight(sample_weight, p, dtype=np.float64, ensure_non_negative=True)
+    total = float(weight.sum())
+    low, high = WEIGHT_SUMS[np.float64]
+    if not low <= total <= high:
+        raise ValueError(
+            f"sample_weight must have a sum from {low:g} to {high:g}, got {total:g}; divide the "
+            "weights by their mean"
+        )
     counted = weight > 0
     return p[counted], weight[counted], counted
 
 
+@in_words()
 def _binary_labels(y_true: Any, counted: Array, pos_label: Any) -> Array:
     """Labels of the rows counted: 1.0 for `pos_label`, 0.0 for all others."""
     labels = column_or_1d(y_true)

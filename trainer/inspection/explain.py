@@ -51,6 +51,7 @@ class FactorTable(pd.DataFrame):
         )
 
 
+@np.errstate(all="ignore")
 def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
     """Show every factor of the chain rule for each sample, and how they add up to the gradient.
 

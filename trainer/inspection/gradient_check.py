@@ -16,10 +16,14 @@ EPS = float(np.finfo(float).eps)
 DIFFERENCE = EPS ** (1 / 3)
 """Half step of a central difference in z: it balances rounding and truncation errors."""
 
+LARGEST = 1e100
+"""Largest feature or parameter, in absolute value: the third power must be a number too."""
+
 MAX_THIRD_DERIVATIVE = 0.20202301
 """Largest |d³l/dz³| for y from 0 to 1, at z = ±0.55919; it bounds the truncation."""
 
 
+@np.errstate(all="ignore")
 def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
     """Compare the lesson's dJ_dw and dJ_db with central finite differences of its J.
 
@@ -70,6 +74,7 @@ def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
     theta, x1 = np.append(w, b), np.column_stack([x, np.ones(len(x))])
     scale = np.sqrt(np.mean(x1**2, axis=0))
     half_steps = DIFFERENCE / np.where(scale > 0, scale, 1)
+    half_steps = np.maximum(half_steps, 8 * np.spacing(np.abs(theta)))  # a step is to be one
     by_differences = np.array([_slope(x, y, theta, k, h) for k, h in enumerate(half_steps)])
     by_chain_rule = np.append(chain_rule.dJ_dw(x, y, w, b), chain_rule.dJ_db(x, y, w, b))
     larger = np.maximum(np.abs(by_chain_rule), np.abs(by_differences))
@@ -92,8 +97,7 @@ def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
 
 def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array, float]:
     """One neuron's X (n, d), y (n,), w (d,) and b in float64, or an error if they do not fit."""
-    x = np.asarray(X, dtype=np.float64)
-    w = np.asarray(w, dtype=np.float64)
+    x, w, b = _reals("X", X), _reals("w", w), _reals("b", b)
     y = _targets(y)
     if w.ndim > 1 or np.ndim(b) or (w.ndim and x.shape[-1:] != w.shape) or (x.ndim > 1 + w.ndim):
         raise ValueError(
@@ -107,10 +111,11 @@ def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array
             f"{x.shape}; drop the rows without a target"
         )
     theta = np.append(w, float(b))
-    if y.size == 0 or not (np.isfinite(x).all() and np.isfinite(theta).all()):
+    if y.size == 0 or not all((np.abs(part) <= LARGEST).all() for part in (x, theta)):
         raise ValueError(
-            "X, w and b must hold finite numbers and X at least one row, got X of shape "
-            f"{x.shape}, w = {w.tolist()} and b = {b}; impute or drop missing values"
+            f"X, w and b must hold finite numbers of at most {LARGEST:g} in absolute value and X "
+            f"at least one row, got X of shape {x.shape}, w = {w.tolist()} and b = {b}; impute or "
+            "drop missing values"
         )
     return x.reshape(-1, w.size), y.reshape(-1), w.reshape(-1), float(b)
 
@@ -138,16 +143,31 @@ def _error_bound(x1: Array, y: Array, theta: Array, half_steps: Array) -> Array:
     d_slope = curvature * dz + 6 * EPS * slope + EPS
     inputs = np.abs(x1)
     dg = np.mean((d_slope + (n + 2) * EPS * slope)[:, np.newaxis] * inputs, axis=0)
-    truncation = half_steps**2 / 6 * MAX_THIRD_DERIVATIVE * np.mean(inputs**3, axis=0)
+    truncation = MAX_THIRD_DERIVATIVE / 6 * np.mean((half_steps * inputs) ** 2 * inputs, axis=0)
     return truncation + dJ / half_steps + dg
+
+
+def _reals(name: str, values: Any) -> Array:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        shown = " ".join(repr(values).split())
+        raise ValueError(
+            f"{name} must hold real numbers, in rows of equal length, got "
+            f"{shown if len(shown) <= 80 else f'{shown[:80]}...'}; convert it"
+        ) from None
 
 
 def _targets(y: Any) -> Array:
     y = np.asarray(y)
     if y.dtype.kind not in "biuf" or not np.all((y >= 0) & (y <= 1)):
         strange = y[~((y >= 0) & (y <= 1))] if y.dtype.kind in "biuf" else y.ravel()
+        shown = repr(strange.flat[0]) if strange.size else "none"
         raise ValueError(
-            f"y must hold targets between 0 and 1, got {strange.flat[0]!r}; encode labels first, "
+            f"y must hold targets between 0 and 1, got {shown}; encode labels first, "
             "for instance (y == neuron.classes_[1]).astype(float)"
         )
     return y.astype(np.float64)

@@ -363,6 +363,7 @@ def _fits(outcome: Outcome, expected: dict[str, Array]) -> bool:
 # ------------------------------------------------------------------------------- comparing
 
 
+@np.errstate(all="ignore")
 def _apart(outcome: Outcome, values: dict[str, tuple[Array, Array]], rtol: float) -> float:
     """Largest difference from these values, in units of what is allowed; inf for another shape."""
     case = outcome.case
@@ -377,7 +378,7 @@ def _apart(outcome: Outcome, values: dict[str, tuple[Array, Array]], rtol: float
         allowed = rtol * scale + ATOL * np.maximum(1.0, inputs)
         if got.size == value.size:
             got = got.reshape(value.shape)
-        elif got.size != 1 and value.size != 1:
+        elif not got.size or (got.size != 1 and value.size != 1):
             return np.inf
         ratio = np.abs(got - value) / allowed
         worst = max(worst, float(np.where(np.isnan(ratio), np.inf, ratio).max()))
@@ -646,6 +647,7 @@ def _short(value: Array) -> str:
     )
 
 
+@np.errstate(all="ignore")
 def _constant_factor(name: str, outcomes: list[Outcome]) -> float | None:
     """The ratio of the values to the correct ones, if it is the same at all points."""
     ratios: list[float] = []

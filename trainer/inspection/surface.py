@@ -1,6 +1,6 @@
 """The cost over a grid of two parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,7 @@ class CostSurface(NamedTuple):
     gradient: Array
 
 
+@np.errstate(all="ignore")
 def cost_surface(
     neuron: LogisticNeuron,
     X: Any,
@@ -104,7 +105,7 @@ def cost_surface(
     """
     chosen = parameter_places(neuron, parameters)
     theta, names = fitted_parameters(neuron), parameter_names(neuron)
-    if grid < 2:
+    if not isinstance(grid, int | np.integer) or grid < 2:
         raise ValueError(f"grid must be 2 or more values of each parameter, got {grid!r}")
     if ranges is None:
         ranges = [around(0.0, value) for value in theta[chosen]]
@@ -129,6 +130,11 @@ def cost_surface(
     parts = in_banks(cost, np.stack(np.meshgrid(first, second)).reshape(2, -1))
     J, *dJ = (part.reshape(grid, grid) for part in parts)
     i, j = chosen
+    if not (np.isfinite(J).all() and np.isfinite(dJ).all()):
+        raise ValueError(
+            f"ranges must be those of parameters for which J is a finite number, got {ranges!r}; "
+            "choose smaller ones"
+        )
     return CostSurface((names[i], names[j]), (theta[i], theta[j]), first, second, J, np.stack(dJ))
 
 
@@ -143,7 +149,8 @@ def parameter_places(neuron: LogisticNeuron, parameters: Sequence[int | str]) ->
     check_neuron("cost_surface", neuron)
     check_is_fitted(neuron)
     check_classes(neuron)
-    places = [_place(parameter, parameter_names(neuron)) for parameter in parameters]
+    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    places = [_place(parameter, parameter_names(neuron)) for parameter in given]
     if len(places) != 2 or places[0] == places[1]:
         raise ValueError(
             f"parameters must be two different ones, got {parameters!r}; give two numbers or names"

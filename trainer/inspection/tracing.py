@@ -24,6 +24,7 @@ N_FIGURES = 4
 """Number of columns of a trace before its parameters."""
 
 
+@np.errstate(all="ignore")
 def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> Any:
     """Train a copy of the neuron and record its parameters after every iteration.
 

@@ -3,16 +3,25 @@
 import os
 import shutil
 from contextlib import suppress
-from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from typing import IO, Any
 from uuid import uuid4
+
+fcntl: Any = None
+with suppress(ImportError):  # on Windows: drafts of dead processes stay
+    fcntl = import_module("fcntl")
+
+DRAFT = ".trainer-{}.draft"
+"""Name of a draft. It is locked by the process that writes it, as long as that lives."""
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file through a draft in its folder, which replaces it once it is complete.
 
     The draft has a name of its own, is forced to disk, read back and compared before it is
-    renamed. Whatever goes wrong, the file that was there stays as it was.
+    renamed. Whatever goes wrong, the file that was there stays as it was. Drafts that killed
+    processes have left in the folder are removed.
 
     Parameters
     ----------
@@ -31,16 +40,20 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} must be a file, got a folder or a device; choose another name")
-    draft = path.with_name(f"{_draft_prefix(path)}{uuid4().hex}.draft")
+    file = draft = None
     try:
-        with open(draft, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        clear_drafts(path.parent)
+        file = _new_draft(path.parent)
+        draft = Path(file.name)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
         if path.exists():
             shutil.copymode(path, draft)
         if draft.read_bytes() != data:
             raise OSError(f"{path} was not written: the disk gives back other bytes than it took")
+        if fcntl is None:  # Windows renames no open file
+            file.close()
         os.replace(draft, path)
     except OSError as error:
         if error.errno is None:
@@ -49,26 +62,45 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            if file is not None:
+                file.close()
+        with suppress(OSError):
+            if draft is not None:
+                draft.unlink(missing_ok=True)
     if os.name == "posix":  # elsewhere a folder cannot be opened
         with suppress(OSError):  # some file systems cannot; the file itself is safe
             _sync_folder(path.parent)
 
 
-def clear_drafts(path: str | os.PathLike[str]) -> None:
-    """Remove the drafts of a file that processes have left which were killed while they wrote.
+def _new_draft(folder: Path) -> IO[bytes]:
+    """An open draft, locked; another process may have removed it before it was."""
+    while True:
+        draft = folder / DRAFT.format(uuid4().hex)
+        file = open(draft, "xb")  # noqa: SIM115 - the caller closes it
+        if not _is_locked_now(file) or draft.exists():  # some file systems have no locks
+            return file
+        file.close()
 
-    A process that is writing the same file now fails to, and the file stays as it was.
-    """
-    path = Path(path)
-    for draft in path.parent.glob(f"{_draft_prefix(path)}*.draft"):
-        with suppress(OSError):
-            draft.unlink()
+
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder that no living process has locked."""
+    if fcntl is None:
+        return
+    for draft in folder.glob(DRAFT.format("*")):
+        with suppress(OSError), open(draft, "rb") as file:
+            if _is_locked_now(file):
+                draft.unlink()
 
 
-def _draft_prefix(path: Path) -> str:
-    """Of a length that any folder takes, and the same for one file only."""
-    return f".trainer-{sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+def _is_locked_now(file: IO[bytes]) -> bool:
+    """Whether this lock of the file, held until it is closed, is the only one."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,7 +20,15 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 import trainer
-from trainer.core.rows import ArrayRows, Kernel, add_sums, promoted, stacked
+from trainer.core.rows import (
+    ArrayRows,
+    Kernel,
+    add_sums,
+    promoted,
+    sample_with_weight,
+    stacked,
+    with_weight,
+)
 from trainer.sources.scratch import encoded
 
 Array = npt.NDArray[Any]
@@ -287,14 +295,17 @@ class DaskRows:
 
     def sample(self, rng: np.random.Generator, size: int) -> ArrayRows:
         """See `Rows.sample`; the rows drawn come here, the others stay where they are."""
-        drawn = np.sort(rng.choice(self.n_rows, size, replace=False, shuffle=False))
+        rows = sample_with_weight(rng, self.n_rows, size, self._take)
+        return ArrayRows(*promoted(*rows), self.y_of, self.weight_of)
+
+    def _take(self, drawn: Array) -> tuple[Any, Array, Array | None]:
         bounds = np.cumsum([0, *self.sizes])
         index = [
             drawn[slice(*np.searchsorted(drawn, bounds[i : i + 2]))] - bounds[i]
             for i in range(len(self.sizes))
         ]
-        taken = [tuple(part) for part in self.shards.run(_take, each=index, what="sampling")]
-        return ArrayRows(*promoted(*stacked(taken)), self.y_of, self.weight_of)
+        taken = self.shards.run(_take, each=index, what="sampling")
+        return stacked([tuple(part) for part in taken])
 
     def minibatches(self, rng: np.random.Generator, size: int) -> Iterator[ArrayRows]:
         """Refused: every epoch would send all rows to this process."""
@@ -613,7 +624,7 @@ def _aligned(part: Any) -> Any:
 
 def _take(shard: Shard, index: Array) -> Shard:
     weight = None if shard.weight is None else shard.weight[index]
-    return Shard(shard.X[index], shard.y[index], weight)
+    return Shard(*with_weight(shard.X[index], shard.y[index], weight))
 
 
 def _small(factors: Array) -> Array:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from trainer.datasets.tables import LARGEST, MISSING, MISSING_LABELS, quote
+from trainer.datasets.toy import two_classes
 from trainer.sources.batches import Part, import_arrow
 
 Array = npt.NDArray[Any]
@@ -227,9 +228,7 @@ class Labels:
                 "positive"
             )
         if positive is not None or is_binary:
-            from trainer.datasets.toy import _two_classes
-
-            renamed, self.positive = _two_classes(np.repeat(values, 2), positive, what)
+            renamed, self.positive = two_classes(np.repeat(values, 2), positive, what)
             names = dict(zip(values.tolist(), renamed[::2].tolist(), strict=True))
             value_of = {label: names[value] for label, value in value_of.items()}
             values = np.array(sorted(set(value_of.values())))

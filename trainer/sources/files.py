@@ -229,6 +229,11 @@ def open_rows(
     names = [target] if weight is None else [target, weight]
     found = check_same_columns(parts, [*names, *(columns or ())])
     features = [name for name in (found if columns is None else columns) if name not in names]
+    if not features:
+        raise ValueError(
+            f"{parts[0].name} must have a feature beside {' and '.join(map(quote, names))}, got "
+            "none; name its columns"
+        )
     table = Table(parts, features, Labels(target), weight, text, progress, budget)
     n_drawn = MAX_SAMPLE_ROWS + (MAX_TEST_ROWS if test_size else 0)
     if client is not None:
