@@ -105,8 +105,9 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
             names = preprocessor.get_feature_names_out()
+            X, y = table.training
             trainer.replay_page(
-                neuron, *table.training, folder / "report.html", X_test=test[0], y_test=test[1],
+                neuron, X, y, folder / "report.html", X_test=test[0], y_test=test[1],
                 feature_names=names, title=data.name,
             )  # fmt: skip
         write_metrics(folder, options, table, neuron, figures)
