@@ -24,7 +24,7 @@ LAYERS = {
     "core.training": {"numpy"},
     "core.multistart": {"numpy", "scipy"},
     "core.optimality": {"numpy", "scipy"},
-    "core.row_space": {"numpy", "scipy"},
+    "core.row_space": {"numpy"},
     "core.solve": {"numpy"},
     "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "sources": {"numpy", "pandas", "sklearn", "pyarrow", "dask", "distributed"},

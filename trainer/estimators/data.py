@@ -93,7 +93,10 @@ class Data(NamedTuple):
                 values = np.asfortranarray(values @ matrix, dtype=self.dtype)
             return ArrayRows(*promoted(self.X, values, self.targets.weight))
         rows, is_signed = self.rows, isinstance(self.loss, SignedSquaredError)
-        assert isinstance(rows, BlockRows)
+        if not isinstance(rows, BlockRows):
+            raise ValueError(
+                "noise_rates must be None for rows on a cluster; leave them out or use files"
+            )
 
         def blocks() -> Iterator[tuple[Any, Array, Array | None]]:
             for X, values, weight in rows.blocks():
