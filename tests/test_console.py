@@ -179,7 +179,7 @@ def test_what_is_printed_moves_no_cursor(capsys):
 
 
 def test_an_error_of_the_program_is_one_line_too(place, monkeypatch, capsys):
-    monkeypatch.setattr(script, "split", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(script, "print_data", lambda *arguments: 1 / 0)
     assert script.main(["iris"]) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(
@@ -191,7 +191,7 @@ def test_too_little_memory_is_told_of(place, monkeypatch, capsys):
     def fail(*arguments):
         raise MemoryError("9 GiB")
 
-    monkeypatch.setattr(script, "split", fail)
+    monkeypatch.setattr(script, "print_data", fail)
     assert script.main(["iris"]) == 2
     assert capsys.readouterr().err.startswith("train.py: error: not enough memory; take a part")
 
@@ -320,7 +320,7 @@ def test_before_training_they_end_the_run(name, status, place, monkeypatch, caps
         os.kill(os.getpid(), getattr(signal, name))
         time.sleep(10)
 
-    monkeypatch.setattr(script, "split", interrupt)
+    monkeypatch.setattr(script, "print_data", interrupt)
     assert script.main(["iris"]) == status
     assert capsys.readouterr().err == "train.py: interrupted: nothing was written\n"
     assert os.listdir() == ["table.csv"]
