@@ -422,19 +422,17 @@ def test_the_better_figures_are_marked(capsys):
 
 
 @pytest.mark.parametrize(
-    ("difference", "margin", "words"),
+    ("ours", "theirs", "margin", "words"),
     [
-        (-0.1, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000, by"),
-        (0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
-        (-0.1, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
+        (0.1, 0.2, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000"),
+        (0.2, 0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
+        (0.1, 0.2, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
     ],
 )
-def test_a_sentence_says_which_model_is_better(difference, margin, words, monkeypatch):
-    monkeypatch.setattr(
-        script.trainer, "brier_difference", lambda *_: (difference, margin), raising=False
-    )
+def test_a_sentence_says_which_model_is_better(ours, theirs, margin, words, monkeypatch):
+    monkeypatch.setitem(vars(trainer), "brier_difference", lambda *_, **__: (ours - theirs, margin))
     models = {"LogisticNeuron": None, "LogisticRegression": None}
-    table = figures(0.1, 0.1 - difference, 0.25).loc["test"]
+    table = figures(ours, theirs, 0.25).loc["test"]
     said = script.verdict(models, None, None, "yes", table)
     assert said.startswith(words)
     assert f"0.1000 ± {margin:.4f} (95 % confidence interval)" in said

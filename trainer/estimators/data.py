@@ -17,10 +17,12 @@ from sklearn.utils.validation import (
 from trainer.core.loss import SQUARED_ERROR, Loss, SignedSquaredError
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows, BlockRows, Rows, promoted
+from trainer.estimators.array_api import dispatched
 from trainer.estimators.noise import link
 from trainer.estimators.targets import (
     Targets,
     _checked,
+    check_two,
     from_labels,
     from_probabilities,
     is_soft,
@@ -159,6 +161,7 @@ def prepare(
     if is_source(X):
         data = _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
         return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
+    X, y, sample_weight = dispatched(X, y, sample_weight)
     if is_soft(y):
         X = validate_data(neuron, X, reset=reset, **KINDS)
         check_consistent_length(X, y)
@@ -235,7 +238,7 @@ def _from_source(
                 f"{class_weight!r}; give the weights of the classes"
             )
         totals = np.array([survey.class_totals.get(label, 0.0) for label in classes.tolist()])
-        shares = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1))
+        shares = totals.sum() / (np.count_nonzero(totals) * np.where(totals > 0, totals, 1))
         class_weight = dict(zip(classes.tolist(), shares.tolist(), strict=True))
     dtype = survey.dtype
     if hasattr(source, "encoded"):
@@ -285,9 +288,8 @@ class _Survey:
             if self.is_soft:
                 self.class_totals.update(dict.fromkeys(range(y.shape[1]), 1.0))
                 continue
-            counted = np.ones(len(y)) if weight is None else weight
-            labels, inverse = np.unique(y[counted > 0], return_inverse=True)
-            sums = np.bincount(inverse, weights=counted[counted > 0], minlength=len(labels))
+            labels, inverse = np.unique(y, return_inverse=True)
+            sums = np.bincount(inverse, weights=weight, minlength=len(labels))
             for label, total in zip(labels.tolist(), sums.tolist(), strict=True):
                 self.class_totals[label] = self.class_totals.get(label, 0.0) + total
         if self.n_rows == 0:
@@ -295,13 +297,9 @@ class _Survey:
 
     @property
     def classes(self) -> Array:
-        """The classes that have rows with weight."""
+        """The classes that have rows."""
         found = np.array(sorted(self.class_totals))
-        if len(found) < 2:
-            raise ValueError(
-                "LogisticNeuron needs rows of at least two classes with weight, got only one "
-                f"class: {found.tolist()}"
-            )
+        check_two(found)
         return found
 
 
