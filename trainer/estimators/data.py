@@ -203,11 +203,15 @@ def check_values(X: Any, estimator: Any, dtype: Any) -> None:
     values = X if isinstance(X, np.ndarray) else X.data[np.newaxis]
     if values.flags.f_contiguous:
         values = values.T
-    step, largest = max(1, CHECKED_AT_ONCE // max(1, values.shape[1])), [0.0]
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        largest += [float(block.max(initial=0)), -float(block.min(initial=0))]
-    found = float(np.max(largest))
+    step = max(1, CHECKED_AT_ONCE // max(1, values.shape[1]))
+    starts = range(0, len(values), step)
+    with np.errstate(all="ignore"):
+        # no number is larger than the root of the sum of all squares, which BLAS is quick to add
+        parts = (values[start : start + step].ravel() for start in starts)
+        if sum(float(part @ part) for part in parts) <= LARGEST_FEATURE[dtype] ** 2:
+            return
+    largest = [np.abs(values[start : start + step]).max(initial=0) for start in starts]
+    found = float(np.max([0.0, *largest]))
     if found <= LARGEST_FEATURE[dtype]:
         return
     if not np.isfinite(found):  # in scikit-learn's words

@@ -119,15 +119,16 @@ def from_labels(
         check_classification_targets(y)
     if classes is None:
         classes = np.unique(y)
-    check_two(classes)
-    if len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
+    elif len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
         raise ValueError(
             f"y must hold only labels of {classes.tolist()}, got {unknown.tolist()[0]!r}"
         )
-    strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    check_two(classes)
     if len(classes) == 2:
-        values = (y == classes[1]).astype(dtype)
+        is_second = y == classes[1]
+        values, strata = is_second.astype(dtype), is_second.astype(int)
     else:
+        strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         values = np.asfortranarray(y[:, np.newaxis] == classes, dtype=dtype)
     if class_weight is not None:
         counted = slice(None) if weight is None else weight > 0
