@@ -105,9 +105,10 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
                 suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
+            X, y = table.training
             names = preprocessor.get_feature_names_out()
             trainer.replay_page(
-                neuron, *table.training, folder / "report.html", X_test=test[0], y_test=test[1],
+                neuron, X, y, folder / "report.html", X_test=test[0], y_test=test[1],
                 feature_names=names, title=data.name,
             )  # fmt: skip
         write_metrics(folder, options, table, neuron, figures)
