@@ -105,6 +105,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
                 suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
+            X, y = table.training
             names = preprocessor.get_feature_names_out()
             X, y = table.training
             trainer.replay_page(
