@@ -6,7 +6,7 @@ A run is a fit of one of the cases below with a `Checkpoint`. It is killed, resu
 there, perhaps killed again, and at last left to end. Its parameters, history and `termination_`
 must then be, bit for bit, those of a fit without checkpoints that was never killed; only seconds
 may differ. The processes are forks of one that has imported everything, so that the moments fall
-into the fit.
+into the fit. Ctrl-C ends the campaign with the figures so far.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,8 @@ def cases(with_cluster: bool) -> dict[str, tuple[Rows, dict[str, Any]]]:
         found[f"{name}, early stopping"] = bank, {"optimizer": name, **more}
     found |= {
         "auto": (small, {}),
+        "auto, more columns than rows": (lambda place: table(80, 300), {}),
+        "auto, many columns": (lambda place: table(3_000, 60), {"tol": 1e-9}),
         "auto, bank": (bank, {"alpha": 1e-6}),
         "auto, class weights": (bank, {"class_weight": "balanced", "fit_intercept": False}),
         "samples": (large, {"tol": 1e-12}),
@@ -176,7 +178,7 @@ def campaign(place: Path, runs: int, seed: int, with_cluster: bool) -> Counter[s
     chosen = cases(with_cluster)
     names = rng.sample(sorted(chosen), len(chosen))
     undisturbed: dict[str, tuple[dict[str, Any], float]] = {}
-    with cluster(place) if with_cluster else nullcontext():
+    with cluster(place) if with_cluster else nullcontext(), suppress(KeyboardInterrupt):
         number = 0
         while counts["runs killed"] < runs:
             name = names[number % len(names)]

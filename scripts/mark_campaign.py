@@ -311,12 +311,7 @@ def run(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
-    parser = Parser(
-        prog="mark_campaign.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(__doc__, prog="mark_campaign.py")
     count = number(int, "an integer >= 0", lambda v: v >= 0)
     for name, default, what in (
         ("right", 10_000, "right answers"),

@@ -53,10 +53,10 @@ def difference(a: Any, b: Any) -> float:
     return float(max(abs(a.coef_ - b.coef_).max(), abs(a.intercept_ - b.intercept_).max()))
 
 
-def compare(table: Path, folder: Path, model: Any) -> None:
+def compare(table: Path, folder: Path, memory: str, model: Any) -> None:
     """Fits from the scratch file and from memory in turns, of the rows that train.py takes."""
     with trainer.open_rows(
-        table, target="clicked", test_size=0.2, random_state=42, folder=folder
+        table, target="clicked", test_size=0.2, random_state=42, memory=memory, folder=folder
     ) as rows:
         X, y = np.empty((rows.n_rows, rows.n_features)), np.empty(rows.n_rows, rows.classes.dtype)
         start = 0
@@ -97,14 +97,15 @@ def main(argv: list[str] | None = None) -> int:
             features = ["--features", options.features, *digits]
             child(SCRIPTS / "make_table.py", options.rows, table, *features)
             print("| | seconds | peak memory |\n| --- | --- | --- |", flush=True)
-            memory = ["--memory", "1MB"] if options.rows < 10**6 else []  # in pieces all the same
-            arguments = ["--target", "clicked", "--tol", TOLERANCE, "--output", folder, *memory]
+            memory = "512MB" if options.rows > 10**6 else "1MB"  # in pieces all the same
+            arguments = ["--target", "clicked", "--tol", TOLERANCE, "--output", folder]
+            arguments += ["--memory", memory]
             line("`train.py`", *child(SCRIPTS / "train.py", table, *arguments))
             saved = folder / "table" / "model.skops"
             out = folder / f"out.{options.format}"
             line("`predict.py`", *child(SCRIPTS / "predict.py", saved, table, "-o", out))
             out.unlink()
-            compare(table, folder, trainer.load_model(saved)[-1])
+            compare(table, folder, memory, trainer.load_model(saved)[-1])
     except (ValueError, OSError, ImportError) as error:
         print(f"measure_files.py: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -24,7 +24,7 @@ LAYERS = {
     "core.training": {"numpy"},
     "core.multistart": {"numpy", "scipy"},
     "core.optimality": {"numpy", "scipy"},
-    "core.row_space": {"numpy", "scipy"},
+    "core.row_space": {"numpy"},
     "core.solve": {"numpy"},
     "datasets": {"numpy", "pandas", "pyarrow", "sklearn"},
     "sources": {"numpy", "pandas", "sklearn", "pyarrow", "dask", "distributed"},
@@ -32,7 +32,7 @@ LAYERS = {
     "persistence.sealed": {"numpy"},
     "persistence.states": {"numpy"},
     "estimators": {"numpy", "scipy", "pandas", "sklearn"},
-    "persistence": {"numpy", "sklearn", "skops", "onnx"},
+    "persistence": {"numpy", "sklearn", "skops", "onnx", "skl2onnx"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plots": {"numpy", "sklearn", "matplotlib", "rich"},
     "commands": {"numpy", "pandas", "sklearn", "matplotlib", "rich", "pyarrow"}

@@ -230,6 +230,12 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(client, data, fit, wor
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("rates", ["learn", [0.1, 0.1]])
+def test_rates_of_wrong_labels_are_refused(client, data, rates):
+    with pytest.raises(ValueError, match="noise_rates must be None for rows on a cluster"):
+        LogisticNeuron(noise_rates=rates).fit(data.shards.X, data.shards.y)
+
+
 def test_mini_batches_are_refused(client, data):
     with pytest.raises(ValueError, match="batch_size must be None for rows on a cluster"):
         LogisticNeuron(optimizer="adam", batch_size=32).fit(data.shards.X, data.shards.y)
@@ -304,6 +310,8 @@ def test_files_on_a_cluster_with_rows_kept_out_classes_and_folds(client, tmp_pat
     settings = {"tol": 1e-9, "alpha": 1e-3, "random_state": 0}
     neuron, expected = LogisticNeuron(**settings).fit(rows), LogisticNeuron(**settings).fit(X, y)
     np.testing.assert_allclose(neuron.coef_, expected.coef_, rtol=0, atol=1e-8)
+    rows = open_rows(tmp_path, target="target", positive="setosa", test_size=0.2, client=client)
+    y = np.where(training.target == "setosa", "setosa", "not setosa")
     cv = LogisticNeuronCV(alphas=[1e-3, 1e-1], cv=3, random_state=0).fit(rows)
     numbers = np.random.default_rng(0).permutation(120) % 3
     folds = [(np.flatnonzero(numbers != f), np.flatnonzero(numbers == f)) for f in range(3)]
@@ -336,7 +344,7 @@ def test_functions_load_shards(client, keep):
 
 
 def test_functions_that_fail(client):
-    with pytest.raises(ValueError, match="shard 1 of 2: division by zero"):
+    with pytest.raises(ValueError, match="shard 1 of 2: integer division or modulo by zero"):
         ShardedRows([partial(make_shard, 0, 9), partial(divmod, 1, 0)])
     with pytest.raises(ValueError, match="loaders must hold a function for each shard"):
         ShardedRows([])

@@ -153,7 +153,8 @@ def test_another_package_of_the_name_that_is_imported_instead(tmp_path):
     line = [sys.executable, str(ROOT / "scripts" / "train.py")]
     run = subprocess.run(line, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert run.returncode == 2
-    assert run.stderr.startswith("train.py: error: No module named 'trainer.__main__'; install the")
+    assert run.stderr.startswith("train.py: error: ")  # an editable installation may be found yet
+    assert "trainer" in run.stderr
     assert run.stderr.count("\n") == 1
 
 

@@ -179,7 +179,7 @@ def test_what_is_printed_moves_no_cursor(capsys):
 
 
 def test_an_error_of_the_program_is_one_line_too(place, monkeypatch, capsys):
-    monkeypatch.setattr(script, "split", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(script, "print_data", lambda *arguments: 1 / 0)
     assert script.main(["iris"]) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(
@@ -191,7 +191,7 @@ def test_too_little_memory_is_told_of(place, monkeypatch, capsys):
     def fail(*arguments):
         raise MemoryError("9 GiB")
 
-    monkeypatch.setattr(script, "split", fail)
+    monkeypatch.setattr(script, "print_data", fail)
     assert script.main(["iris"]) == 2
     assert capsys.readouterr().err.startswith("train.py: error: not enough memory; take a part")
 
@@ -320,7 +320,7 @@ def test_before_training_they_end_the_run(name, status, place, monkeypatch, caps
         os.kill(os.getpid(), getattr(signal, name))
         time.sleep(10)
 
-    monkeypatch.setattr(script, "split", interrupt)
+    monkeypatch.setattr(script, "print_data", interrupt)
     assert script.main(["iris"]) == status
     assert capsys.readouterr().err == "train.py: interrupted: nothing was written\n"
     assert os.listdir() == ["table.csv"]
@@ -422,19 +422,17 @@ def test_the_better_figures_are_marked(capsys):
 
 
 @pytest.mark.parametrize(
-    ("difference", "margin", "words"),
+    ("ours", "theirs", "margin", "words"),
     [
-        (-0.1, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000, by"),
-        (0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
-        (-0.1, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
+        (0.1, 0.2, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000"),
+        (0.2, 0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
+        (0.1, 0.2, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
     ],
 )
-def test_a_sentence_says_which_model_is_better(difference, margin, words, monkeypatch):
-    monkeypatch.setattr(
-        script.trainer, "brier_difference", lambda *_: (difference, margin), raising=False
-    )
+def test_a_sentence_says_which_model_is_better(ours, theirs, margin, words, monkeypatch):
+    monkeypatch.setitem(vars(trainer), "brier_difference", lambda *_, **__: (ours - theirs, margin))
     models = {"LogisticNeuron": None, "LogisticRegression": None}
-    table = figures(0.1, 0.1 - difference, 0.25).loc["test"]
+    table = figures(ours, theirs, 0.25).loc["test"]
     said = script.verdict(models, None, None, "yes", table)
     assert said.startswith(words)
     assert f"0.1000 ± {margin:.4f} (95 % confidence interval)" in said

@@ -322,3 +322,32 @@ def test_the_command_line_says_what_is_wrong_in_one_line(arguments, message, tmp
     assert message in error
     assert error.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("skl2onnx") is None, reason="skl2onnx is not installed"
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("load", [load_iris, load_wine, make_moons])
+def test_skl2onnx_gives_the_same_probabilities(load, dtype):
+    """In a pipeline with a step that `to_onnx` does not have, and labels of two kinds."""
+    import onnxruntime
+    import skl2onnx
+
+    is_made = load is make_moons
+    X, y = make_moons(200, noise=0.3, random_state=0) if is_made else load(return_X_y=True)
+    X = X.astype(dtype)
+    trainer.register_skl2onnx()
+    for labels in (y, np.array(["a", "b", "c"])[y]):
+        model = make_pipeline(MinMaxScaler(), LogisticNeuron()).fit(X, labels)
+        graph = skl2onnx.to_onnx(model, X[:1], options={"zipmap": False})
+        session = onnxruntime.InferenceSession(graph.SerializeToString())
+        predicted, proba = session.run(None, {session.get_inputs()[0].name: X})
+        np.testing.assert_array_equal(predicted, model.predict(X))
+        tolerance = 1e-14 if dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(proba, model.predict_proba(X), rtol=tolerance)
+    if dtype == np.float32:  # ONNX has ZipMap, skl2onnx's default, for float32 alone
+        zipped = skl2onnx.to_onnx(model, X[:1])
+        session = onnxruntime.InferenceSession(zipped.SerializeToString())
+        row = session.run(None, {session.get_inputs()[0].name: X[:1]})[1][0]
+        assert list(row.values()) == pytest.approx(model.predict_proba(X[:1])[0], rel=1e-5)

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,7 @@ from trainer import LogisticNeuron, load_model, open_rows, save_model, too_large
 from trainer.commands import rows
 from trainer.commands import train as script
 
+dask = pytest.importorskip("dask", reason="rows on a cluster need the extra dask")
 distributed = pytest.importorskip("distributed", reason="rows on a cluster need the extra dask")
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train.py"
@@ -247,22 +249,28 @@ def test_a_shard_that_cannot_be_read(place, capsys):
 def test_a_scheduler_that_dies(place, capsys, monkeypatch):
     """Training that would take for ever ends within the wait."""
     endless = ["--optimizer", "gradient_descent", "--tol", "0", "--epochs", "1000000"]
+    reached = []
+
+    def kill(bar, what, n_done, n_all):
+        if what == "pass 5" and not reached:
+            reached.append(what)
+            dask.config.set({"trainer.wait": 5})  # workers may need longer for their imports
+            process.kill()
+
+    monkeypatch.setattr(rows.Bar, "__call__", kill)
     with cluster() as (address, process):
-        kill = {"pass 5": process.kill}
-        monkeypatch.setattr(
-            rows.Bar, "__call__", lambda bar, what, n_done, n_all: kill.pop(what, int)()
-        )
-        options = ["--target", "clicked", "--scheduler", address, "--wait", "25"]
+        options = ["--target", "clicked", "--scheduler", address]
         assert script.main(["logs", *options, *endless]) == 2
     error = capsys.readouterr().err
-    assert not kill, error
+    assert reached, error
     assert error.count("\n") == 1
     assert "the cluster does not answer" in error
 
 
-def test_a_terminal_shows_the_passes(place):
+@pytest.mark.parametrize("options", [[], ["--workers", "1"]])
+def test_a_terminal_shows_the_passes(place, options):
     main, worker = pty.openpty()
-    command = [sys.executable, SCRIPT, "logs", "--target", "clicked"]
+    command = [sys.executable, SCRIPT, "logs", "--target", "clicked", *options]
     with subprocess.Popen(command, stdout=worker, stderr=worker) as process:
         os.close(worker)
         shown = b""
@@ -338,3 +346,31 @@ def test_each_entrance_names_the_extra_that_is_missing(hidden, call, extra, plac
     assert done.returncode == 2, done.stderr
     assert f'pip install "logistic-neuron-trainer[{extra}]"' in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_files_are_measured(form, tmp_path):
+    command = [sys.executable, SCRIPT.with_name("measure_files.py"), "6000", "--format", form]
+    done = subprocess.run(
+        [*command, "--features", "5", "--folder", tmp_path], capture_output=True, text=True,
+        timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n| `train.py` |") == done.stdout.count("\n| `predict.py` |") == 1
+    differences = re.findall(r"by (\d\S+e-\d+|0\.0e\+00)", done.stdout)
+    assert len(differences) == 2
+    assert max(map(float, differences)) < 1e-8
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_generated_on_workers_are_those_generated_here():
+    command = [sys.executable, SCRIPT.with_name("simulate_scale.py"), "2e5", "--features", "4"]
+    found = []
+    for more in ([], ["--workers", "2"]):
+        done = subprocess.run(
+            [*command, *more], capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout.splitlines()[-1].split(" | ")[:3])
+    assert found[0] == found[1]
+    assert float(found[0][2]) < 0.1

@@ -414,11 +414,12 @@ def test_help_explains_each_option_with_its_default(capsys):
     text = " ".join(capsys.readouterr().out.split())
     options = (
         "--list --target --positive --optimizer --learning-rate --epochs --max-iter "
-        "--batch-size --alpha --tol --test-size --seed --output --early-stopping"
+        "--batch-size --alpha --tol --test-size --seed --output --early-stopping --checkpoint "
+        "--resume --memory --workers --scheduler --wait"
     )
     for option in options.split():
         assert f" {option} " in text
-    assert text.count("(default: ") == 15
+    assert text.count("(default: ") == 19
     for default in ("breast_cancer", "auto", "1000", "1e-06", "0.2", "runs"):
         assert f"(default: {default})" in text
 

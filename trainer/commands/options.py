@@ -53,11 +53,13 @@ class Parser(argparse.ArgumentParser):
     ----------
     description : str or None
         What the program does, with examples that begin with "logistic-neuron".
+    prog : str, optional
+        The program's name, by default that of the program that runs.
     """
 
-    def __init__(self, description: str | None) -> None:
+    def __init__(self, description: str | None, prog: str | None = None) -> None:
         super().__init__(
-            prog=program_name(),
+            prog=prog or program_name(),
             description=as_typed(description or ""),
             formatter_class=Formatter,
             allow_abbrev=False,

@@ -4,7 +4,9 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -288,12 +290,14 @@ def _cluster(options: argparse.Namespace) -> Iterator[Any]:
     with dask.config.set({"trainer.wait": options.wait}), ExitStack() as stack:
         address: Any = options.scheduler
         if options.workers:
-            address = stack.enter_context(
-                LocalCluster(
-                    n_workers=options.workers, threads_per_worker=1, processes=True,
-                    dashboard_address=":0", silence_logs=logging.CRITICAL,
-                )
-            )  # fmt: skip
+            # a terminal's Ctrl-C reaches the workers too, which are to finish the pass
+            with _ignored(signal.SIGINT):
+                address = stack.enter_context(
+                    LocalCluster(
+                        n_workers=options.workers, threads_per_worker=1, processes=True,
+                        dashboard_address=":0", silence_logs=logging.CRITICAL,
+                    )
+                )  # fmt: skip
         seconds = min(options.wait, CONNECT_SECONDS)
         try:
             client = stack.enter_context(Client(address, timeout=seconds))
@@ -303,6 +307,19 @@ def _cluster(options: argparse.Namespace) -> Iterator[Any]:
                 "address, and that the scheduler runs"
             ) from None
         yield client
+
+
+@contextmanager
+def _ignored(number: int) -> Iterator[None]:
+    """A signal is ignored, here and for good in the processes that are started."""
+    if threading.current_thread() is not threading.main_thread():  # which has the handlers
+        yield
+        return
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class Bar:

@@ -73,6 +73,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             options.wrong_labels = 0.0 if table.is_file else WRONG_LABELS
         print_data(table)
         settings = matplotlib_settings()
+        signals.training = True  # whatever comes now stops training, and the run goes on
         say(f"\nTraining with optimizer {options.optimizer} on {table.n_training} rows")
         neuron = train(options, table, signals, checkpoint)
         print_ending(neuron.termination_)
@@ -104,9 +105,11 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
                 suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
+            X, y = table.training
             names = preprocessor.get_feature_names_out()
+            X, y = table.training
             trainer.replay_page(
-                neuron, *table.training, folder / "report.html", X_test=test[0], y_test=test[1],
+                neuron, X, y, folder / "report.html", X_test=test[0], y_test=test[1],
                 feature_names=names, title=data.name,
             )  # fmt: skip
         write_metrics(folder, options, table, neuron, figures)
@@ -260,15 +263,14 @@ def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any)
         models["LogisticNeuron"], models["LogisticRegression"], X, y, positive
     )
     apart = f"{abs(difference):.4f} ± {margin:.4f} (95 % confidence interval)"
-    scores = f"{ours:.4f} against {theirs:.4f}"
     if abs(difference) <= margin:
         return (
             "These rows cannot tell the neuron and LogisticRegression apart: Brier score "
-            f"{scores}, a difference of {apart}."
+            f"{ours:.4f} against {theirs:.4f}, a difference of {apart}."
         )
-    if difference > 0:
-        return f"LogisticRegression's Brier score is lower on these rows: {scores}, by {apart}."
-    return f"The neuron's Brier score is lower on these rows: {scores}, by {apart}."
+    better = "The neuron's" if difference < 0 else "LogisticRegression's"
+    low, high = sorted((ours, theirs))
+    return f"{better} Brier score is lower on these rows: {low:.4f} against {high:.4f}, by {apart}."
 
 
 def wrong_labels(options: argparse.Namespace, table: rows.Table, signals: Signals) -> Any:

@@ -57,6 +57,15 @@ class Objective:
         Whether all neurons have the same Hessian at θ = 0.
     rounding : float
         Relative differences of J below this are indistinguishable from rounding errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from trainer import Objective
+    >>> objective = Objective.from_arrays(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
+    >>> J, gradient = objective.value_and_gradient(np.zeros((2, 1)))
+    >>> J.tolist(), gradient.tolist()
+    ([0.25], [[-0.125], [0.0]])
     """
 
     def __init__(

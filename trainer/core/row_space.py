@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh
 
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
@@ -53,13 +52,14 @@ class RowSpace:
 
 def row_space(objective: Objective) -> RowSpace | None:
     """The span of the rows, where it has far fewer dimensions than there are features."""
-    rows, n, d = objective.rows, objective.n_rows, objective.n_parameters - 1
+    rows: Any = objective.rows
+    n, d = objective.n_rows, objective.n_parameters - 1
     is_wide = isinstance(rows, ArrayRows) and not rows.is_sparse and 2 * n <= d and n <= MAX_ROWS
     if not is_wide or rows.dtype != np.float64 or not objective.alpha.all():
         return None
-    values, vectors = eigh(rows.X @ rows.X.T, driver="evd")
+    values, vectors = np.linalg.eigh(rows.X @ rows.X.T)
     rounding = n * np.finfo(np.float64).eps * values[-1]
-    curvature = objective.loss.max_curvature * rounding / objective.rows.weight_sum.min()
+    curvature = objective.loss.max_curvature * rounding / rows.weight_sum.min()
     if not curvature <= MAX_ROUNDING * objective.alpha.min():
         return None
     kept = values > rounding

@@ -122,6 +122,14 @@ class ArrayRows:
         share targets, and penalties share weights, without being copied.
     weight_sum : array of shape (1,) or (K,), optional
         Divisor of the sums, if it is not the sum of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from trainer import ArrayRows, Objective
+    >>> rows = ArrayRows(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
+    >>> Objective(rows, alpha=0.1).value(np.zeros((2, 1)))
+    array([0.25])
     """
 
     def __init__(

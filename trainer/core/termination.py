@@ -117,6 +117,13 @@ class Termination:
         Number of passes over the training rows, by all neurons and runs together.
     seconds : float
         Wall-clock time of the whole fit.
+
+    Examples
+    --------
+    >>> from trainer import LogisticNeuron
+    >>> termination = LogisticNeuron().fit([[0.0], [1.0]], ["no", "yes"]).termination_
+    >>> termination.reason, termination.converged
+    ('gradient', True)
     """
 
     reason: str

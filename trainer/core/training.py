@@ -144,7 +144,7 @@ class Result:
     `gradient` (d + 1, K) is the gradient after the last iteration of each neuron. `hessians`
     maps the number of a neuron to its Hessian (d + 1, d + 1) at the parameters, if the
     `optimizer` computes it. `state` is the optimizer's last state, for the neurons that were
-    still being trained.
+    still being trained; None for a run that a journal knew to its end.
     """
 
     theta: Array
@@ -349,8 +349,10 @@ class _Run:
         return True
 
     def _carried(self) -> dict[str, Any]:
-        """Only lists and dicts are changed in place."""
+        """What the next iteration needs; only lists and dicts are changed in place."""
         values = {name: getattr(self, name) for name in self.CARRIED}
+        if not self.working.size:
+            values["state"] = None  # large, and of no more use
         return {k: v.copy() if isinstance(v, list | dict) else v for k, v in values.items()}
 
     def _description(self) -> list[Any]:

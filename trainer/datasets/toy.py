@@ -35,6 +35,12 @@ class Dataset:
         The label whose probability is reported.
     notes : tuple of str
         Changes to the table: dropped columns and rows, non-numeric cells treated as missing.
+
+    Examples
+    --------
+    >>> from trainer import load_dataset
+    >>> load_dataset("moons")
+    Dataset('moons', 500 rows, 2 features, positive=1)
     """
 
     name: str
@@ -43,6 +49,13 @@ class Dataset:
     y: "npt.NDArray[Any]"
     positive: Any
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        n_rows, n_features = self.X.shape
+        return (
+            f"Dataset({self.name!r}, {n_rows} rows, {n_features} features, "
+            f"positive={self.positive!r})"
+        )
 
 
 _Toy: TypeAlias = tuple[str, str, str, dict[str, Any]]

@@ -28,7 +28,7 @@ from trainer.persistence.states import read_values, write_values
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 2**31
-"""Size of a checkpoint. It holds the Hessians of the neurons where the optimizer has them."""
+"""Size of a checkpoint, which holds the Hessians of the neurons where the optimizer has them."""
 
 MIN_PAUSE = 10.0
 """The next checkpoint is written after this many times the time that the last one took."""

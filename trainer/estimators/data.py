@@ -17,9 +17,11 @@ from sklearn.utils.validation import (
 from trainer.core.loss import SQUARED_ERROR, Loss, SignedSquaredError
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows, BlockRows, Rows, is_promoted, promoted
+from trainer.estimators.array_api import dispatched
 from trainer.estimators.noise import link
 from trainer.estimators.targets import (
     Targets,
+    check_two,
     checked_class_weight,
     from_labels,
     from_probabilities,
@@ -106,7 +108,10 @@ class Data(NamedTuple):
                 values = np.asfortranarray(values @ matrix, dtype=self.dtype)
             return ArrayRows(*promoted(self.X, values, self.targets.weight))
         rows, is_signed = self.rows, isinstance(self.loss, SignedSquaredError)
-        assert isinstance(rows, BlockRows)
+        if not isinstance(rows, BlockRows):
+            raise ValueError(
+                "noise_rates must be None for rows on a cluster; leave them out or use files"
+            )
 
         def blocks() -> Iterator[tuple[Any, Array, Array | None]]:
             for X, values, weight in rows.blocks():
@@ -172,6 +177,7 @@ def prepare(
     if is_source(X):
         data = _from_source(neuron, X, y, sample_weight, classes, reset, class_weight)
         return data if classes is None else data.with_noise(getattr(neuron, "noise_rates_", None))
+    X, y, sample_weight = dispatched(X, y, sample_weight)
     if is_soft(y):
         X = validate_data(neuron, X, reset=reset, **KINDS)
         check_consistent_length(X, y)
@@ -197,11 +203,15 @@ def check_values(X: Any, estimator: Any, dtype: Any) -> None:
     values = X if isinstance(X, np.ndarray) else X.data[np.newaxis]
     if values.flags.f_contiguous:
         values = values.T
-    step, largest = max(1, CHECKED_AT_ONCE // max(1, values.shape[1])), [0.0]
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        largest += [float(block.max(initial=0)), -float(block.min(initial=0))]
-    found = float(np.max(largest))
+    step = max(1, CHECKED_AT_ONCE // max(1, values.shape[1]))
+    starts = range(0, len(values), step)
+    with np.errstate(all="ignore"):
+        # no number is larger than the root of the sum of all squares, which BLAS is quick to add
+        parts = (values[start : start + step].ravel() for start in starts)
+        if sum(float(part @ part) for part in parts) <= LARGEST_FEATURE[dtype] ** 2:
+            return
+    largest = [np.abs(values[start : start + step]).max(initial=0) for start in starts]
+    found = float(np.max([0.0, *largest]))
     if found <= LARGEST_FEATURE[dtype]:
         return
     if not np.isfinite(found):  # in scikit-learn's words
@@ -289,7 +299,7 @@ def _from_source(
                 f"{class_weight!r}; give the weights of the classes"
             )
         totals = np.array([survey.class_totals.get(label, 0.0) for label in classes.tolist()])
-        shares = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1))
+        shares = totals.sum() / (np.count_nonzero(totals) * np.where(totals > 0, totals, 1))
         class_weight = dict(zip(classes.tolist(), shares.tolist(), strict=True))
     dtype = survey.dtype
     if hasattr(source, "encoded"):
@@ -357,9 +367,8 @@ class _Survey:
             if self.is_soft:
                 self.class_totals.update(dict.fromkeys(range(y.shape[1]), 1.0))
                 continue
-            counted = np.ones(len(y)) if weight is None else weight
-            labels, inverse = np.unique(y[counted > 0], return_inverse=True)
-            sums = np.bincount(inverse, weights=counted[counted > 0], minlength=len(labels))
+            labels, inverse = np.unique(y, return_inverse=True)
+            sums = np.bincount(inverse, weights=weight, minlength=len(labels))
             for label, total in zip(labels.tolist(), sums.tolist(), strict=True):
                 self.class_totals[label] = self.class_totals.get(label, 0.0) + total
         if self.n_rows == 0:
@@ -367,7 +376,7 @@ class _Survey:
 
     @property
     def classes(self) -> Array:
-        """The classes that have rows with weight."""
+        """The classes that have rows."""
         try:
             found = np.array(sorted(self.class_totals))
         except TypeError:
@@ -375,11 +384,7 @@ class _Survey:
             raise ValueError(
                 f"labels must be of one type in all blocks, got {' and '.join(names)}; convert them"
             ) from None
-        if len(found) < 2:
-            raise ValueError(
-                "LogisticNeuron needs rows of at least two classes with weight, got only one "
-                f"class: {found.tolist()}"
-            )
+        check_two(found)
         return found
 
 

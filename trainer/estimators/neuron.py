@@ -1,12 +1,12 @@
 """`LogisticNeuron`: the trainer as a scikit-learn classifier."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from time import perf_counter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from trainer.core.objective import Objective
 from trainer.core.solve import solve
 from trainer.core.termination import Termination
 from trainer.core.training import History, Result, TrainingInterrupted, train
+from trainer.estimators.array_api import placed_like
 from trainer.estimators.callbacks import CallbackSupportMixin, FitNotifier
 from trainer.estimators.checkpoint import Progress, progress_of
 from trainer.estimators.data import Data, prepare
@@ -33,10 +34,28 @@ from trainer.optimizers import OPTIMIZERS, Optimizer, UpdateRule
 from trainer.optimizers.base import RuleState
 
 Array = npt.NDArray[Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+checks_parameters: Callable[[Method], Method] = _fit_context(prefer_skip_nested_validation=True)
+"""scikit-learn's decorator of fit methods, with a type that keeps theirs."""
+
+_OF_LABELS = ("classes_", "feature_names_in_", "noise_rates_", "noise_rates_std_err_")
+"""Fitted arrays that stay in NumPy under `array_api_dispatch`."""
 
 
 class DivergenceError(ValueError):
-    """Training ran away from any minimum; the neuron keeps the parameters from before."""
+    """Training ran away from any minimum; the neuron keeps the parameters from before.
+
+    Examples
+    --------
+    >>> from trainer import DivergenceError, LogisticNeuron
+    >>> neuron = LogisticNeuron(optimizer="gradient_descent", learning_rate=1e9, alpha=1.0)
+    >>> try:
+    ...     neuron.fit([[0.0], [1.0], [2.0]], [0, 1, 1])
+    ... except DivergenceError as error:
+    ...     print(str(error).split(":")[0])
+    training with learning_rate=1000000000.0 diverged
+    """
 
 
 def _trains_in_parts(neuron: Any) -> bool:
@@ -263,7 +282,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(
         self,
         X: Any,
@@ -348,6 +367,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             self._progress = progress_of(self, resumed, seed, theta, objective, validation)
             history.journal = None if self._progress is None else self._progress.journal
             notifier = FitNotifier(self, self.max_iter * n_runs, X, y, sample_weight)
+            fitted = self._fitted_like(X, data.dtype)
             was_interrupted = False
             try:
                 result = solve(
@@ -360,13 +380,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                     tol=self.tol,
                     validation=validation,
                     patience=self.n_iter_no_change if self.early_stopping else None,
-                    callback=self._after_iteration(notifier, data.dtype),
+                    callback=self._after_iteration(notifier, fitted),
                     history=history,
                 )
             except TrainingInterrupted as stop:
                 result, was_interrupted = stop.result, True
-            self._store(result, data.dtype)
-            notifier.end(lambda: unpack(result.theta, data.dtype))
+            self._store(result, fitted)
+            notifier.end(lambda: fitted(result.theta))
+            self._place_like(X)
             del self._progress
         if was_interrupted:
             raise KeyboardInterrupt
@@ -374,7 +395,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         return self
 
     @available_if(_trains_in_parts)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train a little more on some rows: one update, or with `batch_size` one epoch.
 
@@ -434,10 +455,14 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 if kept[0].learning_rate != rule.learning_rate:
                     state = replace(state, rate=rule.initial_rate(objective, data.n_neurons))
             result = train(objective, rule, theta, max_iter=1, tol=-1.0, previous=state)
-            self._store_part(result, rule, is_new=state is None, dtype=data.dtype)
+            fitted = self._fitted_like(X, data.dtype)
+            self._store_part(result, rule, is_new=state is None, fitted=fitted)
+            self._place_like(X)
         return self
 
-    def _store_part(self, result: Result, rule: UpdateRule, *, is_new: bool, dtype: Any) -> None:
+    def _store_part(
+        self, result: Result, rule: UpdateRule, *, is_new: bool, fitted: Callable[[Array], Any]
+    ) -> None:
         end = result.terminations[0]
         if any(end.reason == "diverged" for end in result.terminations):
             raise DivergenceError(
@@ -455,7 +480,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             gradients = [*self._history["gradient_max"], gradients[-1]]
         assert isinstance(result.state, RuleState)
         self._rule_state = rule, result.state
-        self._set(**unpack(result.theta, dtype), n_iter_=result.state.n_steps)
+        self._set(**fitted(result.theta), n_iter_=result.state.n_steps)
         self.loss_curve_ = np.array(costs)
         self._history = {
             "iteration": np.arange(len(costs)),
@@ -550,7 +575,21 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         mask = held_out(data.X, targets.strata, targets.weight, self.validation_fraction, seed)
         return data.part(~mask), data.part(mask)
 
-    def _after_iteration(self, notifier: FitNotifier, dtype: Any) -> Any:
+    def _fitted_like(self, X: Any, dtype: Any) -> Callable[[Array], dict[str, Any]]:
+        """From θ to `coef_` and `intercept_`, where X is."""
+        place = placed_like(X)
+        return lambda theta: {name: place(value) for name, value in unpack(theta, dtype).items()}
+
+    def _place_like(self, X: Any) -> None:
+        """Move what a fit has learned to where X is; of labels it stays in NumPy."""
+        place = placed_like(X)
+        for name, value in vars(self).items():
+            if name.endswith("_") and name not in _OF_LABELS and isinstance(value, np.ndarray):
+                setattr(self, name, place(value))
+
+    def _after_iteration(
+        self, notifier: FitNotifier, fitted: Callable[[Array], dict[str, Any]]
+    ) -> Any:
         """What to do after every iteration: print, and call the callbacks; None if nothing."""
         if not (self.verbose or notifier.active):
             return None
@@ -560,12 +599,12 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 last = history.records[-1]
                 cost, gradient = last.cost.mean(), last.gradient_max.max()
                 print(f"iteration {history.n_iter:5d}   J {cost:.8f}   gradient {gradient:.2e}")
-            return notifier.iteration(lambda: unpack(theta, dtype))
+            return notifier.iteration(lambda: fitted(theta))
 
         return call
 
-    def _store(self, result: Result, dtype: Any) -> None:
-        self._set(**unpack(result.theta, dtype))
+    def _store(self, result: Result, fitted: Callable[[Array], Any]) -> None:
+        self._set(**fitted(result.theta))
         records = result.history.records
         seconds = perf_counter() - result.history.started
         self.terminations_: list[Termination] = [

@@ -6,6 +6,7 @@ curvature serves all.
 """
 
 import warnings
+from inspect import signature
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 from zlib import crc32
@@ -14,12 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 from scipy.stats import rankdata
-from sklearn.base import _fit_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import _check_method_params
 
 from trainer.core.loss import Loss, RecordedSquaredError, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
@@ -27,11 +35,13 @@ from trainer.core.parallel import session
 from trainer.core.rows import MIN_BLOCK_ROWS
 from trainer.core.solve import solve
 from trainer.core.training import History, TrainingInterrupted, train
+from trainer.estimators.array_api import dispatched
 from trainer.estimators.callbacks import FitNotifier
 from trainer.estimators.data import Data, prepare
-from trainer.estimators.neuron import LogisticNeuron, unchanged_on_error
+from trainer.estimators.neuron import LogisticNeuron, checks_parameters, unchanged_on_error
 from trainer.estimators.noise import transitions
 from trainer.estimators.parameters import unpack
+from trainer.estimators.scoring import scorer_for
 from trainer.estimators.targets import is_soft
 from trainer.optimizers import LBFGS, Optimizer
 from trainer.optimizers.auto import MAX_BANK_SIZE
@@ -172,8 +182,8 @@ class LogisticNeuronCV(LogisticNeuron):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    @checks_parameters
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> Self:
         """Choose the penalty and train the neuron.
 
         Parameters
@@ -181,7 +191,12 @@ class LogisticNeuronCV(LogisticNeuron):
         X, y, sample_weight : array-like
             As in `LogisticNeuron.fit`; the weights count in training and in the scores. For a
             source of rows, `cv` must be an integer or None (rows are assigned to folds at
-            random), and the scores are Brier scores.
+            random), and the scores are Brier scores. A scorer that does not take
+            `sample_weight` scores without.
+        **params : dict
+            With metadata routing enabled, what `cv` and `scoring` ask for, such as `groups`.
+            Then `sample_weight` also counts in the scores only if the scorer requests it:
+            ``get_scorer("neg_brier_score").set_score_request(sample_weight=True)``.
 
         Returns
         -------
@@ -190,7 +205,7 @@ class LogisticNeuronCV(LogisticNeuron):
         Raises
         ------
         ValueError
-            For input that cannot be trained with, or a fold without rows of two classes.
+            For input that cannot be trained with, or a fold without rows that have weight.
 
         Warns
         -----
@@ -198,8 +213,12 @@ class LogisticNeuronCV(LogisticNeuron):
             If the final neuron's training stopped before it converged.
         """
         history = History()  # seconds count from here
+        _raise_for_params(params, self, "fit")
         with unchanged_on_error(self), np.errstate(all="ignore"), session():
             seed = self._draw_seed()
+            given = X
+            X, y, sample_weight = dispatched(X, y, sample_weight)
+            for_cv, for_scorer = self._routed(sample_weight, params)
             data = prepare(self, X, y, sample_weight, reset=True)
             alphas = self._penalties(data.weight_sum)
             self.classes_ = data.classes
@@ -208,8 +227,9 @@ class LogisticNeuronCV(LogisticNeuron):
             data = scored = data.with_noise(self.noise_rates_)
             if self.class_weight is not None:  # class weights count in training alone
                 scored = prepare(self, X, y, sample_weight, classes=data.classes, class_weight=None)
-            folds = self._folds(data, y, seed)
-            notifier = FitNotifier(self, 4 * self.max_iter, X, y, sample_weight)
+            folds = self._folds(data, y, seed, for_cv)
+            notifier = FitNotifier(self, 4 * self.max_iter, given, y, sample_weight)
+            fitted = self._fitted_like(given, data.dtype)
 
             bank = _Bank(data, alphas, folds, self.fit_intercept)
             bank.train(self.n_starts, seed, self.max_iter, self.tol)
@@ -217,7 +237,7 @@ class LogisticNeuronCV(LogisticNeuron):
             if self.scoring == "neg_brier_score":
                 self.scores_ = -brier
             else:
-                self.scores_ = self._scores(bank, scored, y, sample_weight)
+                self.scores_ = self._scores(bank, scored, y, for_scorer)
             mean = np.nanmean(self.scores_, axis=0)
             best = int(len(mean) - 1 - mean[::-1].argmax())  # of equals, the largest penalty
             self.alphas_, self.alpha_ = alphas, float(alphas[best])
@@ -236,18 +256,49 @@ class LogisticNeuronCV(LogisticNeuron):
                     seed=seed,
                     max_iter=self.max_iter,
                     tol=self.tol,
-                    callback=self._after_iteration(notifier, data.dtype),
+                    callback=self._after_iteration(notifier, fitted),
                     history=history,
                 )
             except TrainingInterrupted:
                 raise KeyboardInterrupt from None
-            self._store(result, data.dtype)
-            notifier.end(lambda: unpack(result.theta, data.dtype))
+            self._store(result, fitted)
+            notifier.end(lambda: fitted(result.theta))
+            self._place_like(given)
         self._report()
         return self
 
-    def _folds(self, data: Data, y: Any, seed: int) -> "_Folds":
-        """How the rows are split; every fold trains on all classes and holds out some weight."""
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What `fit` asks for, and what it passes on to `cv` and `scoring`.
+
+        Returns
+        -------
+        MetadataRouter
+            As in scikit-learn's guide to metadata routing.
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(splitter=self.cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+            .add(
+                scorer=get_scorer(self.scoring),
+                method_mapping=MethodMapping().add(caller="fit", callee="score"),
+            )
+        )
+
+    def _routed(self, sample_weight: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """What goes to the splitter and what to the scorer."""
+        if _routing_enabled():
+            routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
+            return routed.splitter.split, dict(routed.scorer.score)
+        takes = signature(get_scorer(self.scoring)).parameters.values()
+        if sample_weight is None or not any(
+            each.name == "sample_weight" or each.kind is each.VAR_KEYWORD for each in takes
+        ):
+            return {}, {}
+        return {}, {"sample_weight": sample_weight}
+
+    def _folds(self, data: Data, y: Any, seed: int, for_cv: Any) -> "_Folds":
+        """How the rows are split; every fold trains on some weight and holds out some."""
         n_rows = data.rows.n_rows
         if data.targets is None:
             if not (self.cv is None or isinstance(self.cv, Integral)):
@@ -264,22 +315,16 @@ class LogisticNeuronCV(LogisticNeuron):
             return _Folds(None, numbers.astype(dtype), n_folds, data.dtype)
         soft = is_soft(y)
         labels = data.targets.values if soft else np.asarray(y).ravel()
-        splits = splits_of(self.cv, data.X, labels, soft)
+        splits = splits_of(self.cv, data.X, labels, soft, **for_cv)
         self._fold_key = fold_key(splits)
         if not splits:
             raise ValueError(f"cv must give at least one split, got none from {self.cv!r}")
-        targets, weight = data.targets.values.reshape(n_rows, -1), data.targets.weight
+        weight = data.targets.weight
         for i, (rows, held_out) in enumerate(splits):
             if weight is not None:
                 rows, held_out = rows[weight[rows] > 0], held_out[weight[held_out] > 0]
             if not len(rows):
                 raise ValueError(f"each fold must train on rows with weight, got none in fold {i}")
-            ends = targets[rows].min(axis=0, initial=1), targets[rows].max(axis=0, initial=0)
-            if not soft and (ends[0] == ends[1]).any():
-                raise ValueError(
-                    f"each fold must train on rows of every class, got a class without any in "
-                    f"fold {i}; use fewer folds (cv), or drop the class"
-                )
             if not len(held_out):
                 raise ValueError(
                     f"each fold must hold out rows with weight, got none in fold {i}; use fewer "
@@ -309,20 +354,18 @@ class LogisticNeuronCV(LogisticNeuron):
                 f"scoring must be 'neg_brier_score' for soft labels, got {self.scoring!r}"
             )
 
-    def _scores(self, bank: "_Bank", data: Data, y: Any, sample_weight: Any) -> Array:
+    def _scores(self, bank: "_Bank", data: Data, y: Any, params: dict[str, Any]) -> Array:
         """Scores of any scorer, which gets a neuron and a fold's validation set."""
-        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        scorer = scorer_for(self.scoring, data.classes)
         y = np.asarray(y).ravel()
         scores = np.empty(bank.theta.shape[2:0:-1])
         neuron = _neuron_for(data)
         for f, (_, held_out) in enumerate(bank.folds.splits or ()):
             rows, labels = _safe_indexing(data.X, held_out), y[held_out]
-            weights = {}
-            if sample_weight is not None:
-                weights["sample_weight"] = data.weight[held_out]  # type: ignore[index]
+            of_fold = _check_method_params(data.X, params, held_out)
             for a in range(len(bank.alphas)):
                 neuron._set(**unpack(bank.theta[:, a, f], np.float64))
-                scores[f, a] = scorer(neuron, rows, labels, **weights)
+                scores[f, a] = scorer(neuron, rows, labels, **of_fold)
         undefined = np.isnan(scores).all(axis=1)
         if undefined.all() or np.isnan(scores[~undefined]).any():
             raise ValueError(
@@ -339,12 +382,15 @@ class LogisticNeuronCV(LogisticNeuron):
         return scores
 
 
-def splits_of(cv: Any, X: Any, labels: Array, is_soft: bool) -> list[tuple[Array, Array]]:
-    """Positions of the rows (training, validation) of each fold."""
+def splits_of(
+    cv: Any, X: Any, labels: Array, is_soft: bool, **params: Any
+) -> list[tuple[Array, Array]]:
+    """Positions of the rows (training, validation) of each fold; `params` are for the splitter."""
     n_rows = len(labels)
+    splitter = check_cv(cv, labels, classifier=not is_soft)
     return [
         (_positions(rows, n_rows), _positions(held_out, n_rows))
-        for rows, held_out in check_cv(cv, labels, classifier=not is_soft).split(X, labels)
+        for rows, held_out in splitter.split(X, labels, **params)
     ]
 
 
@@ -413,15 +459,16 @@ def _neuron_for(data: Data) -> LogisticNeuron:
 class _RecordedNeuron(LogisticNeuron):
     """A neuron that predicts the label as it is recorded, noise and all, for scorers."""
 
-    def predict_proba(self, X: Any) -> Array:
-        """Probability of each recorded class."""
+    def _predict_proba(self, z: Array) -> Array:
         assert self.noise_rates_ is not None
-        recorded: Array = super().predict_proba(X) @ transitions(self.noise_rates_)
+        recorded: Array = super()._predict_proba(z) @ transitions(self.noise_rates_)
         return recorded
 
-    def predict(self, X: Any) -> Array:
-        """The recorded class whose probability is highest."""
-        labels: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+    def _predict_log_proba(self, z: Array) -> Array:
+        return np.log(self._predict_proba(z))
+
+    def _predict(self, z: Array) -> Array:
+        labels: Array = self.classes_[self._predict_proba(z).argmax(axis=1)]
         return labels
 
 

@@ -6,13 +6,17 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from trainer.estimators.array_api import as_numpy
+
 Array = npt.NDArray[Any]
 
 
 def pack(model: Any) -> Array:
     """θ (d + 1, K) of a fitted linear classifier, the biases last, in float64."""
-    coef = np.asarray(model.coef_, dtype=np.float64)
-    return np.vstack([coef.T, np.broadcast_to(model.intercept_, len(coef))])
+    weights: Any = model.coef_
+    weights = weights.toarray() if hasattr(weights, "toarray") else as_numpy(weights)
+    coef = np.asarray(weights, dtype=np.float64)
+    return np.vstack([coef.T, np.broadcast_to(as_numpy(model.intercept_), len(coef))])
 
 
 def unpack(theta: Array, dtype: Any) -> dict[str, Array]:

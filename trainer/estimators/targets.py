@@ -39,6 +39,16 @@ class Targets(NamedTuple):
     strata: Array
 
 
+def check_two(classes: Array) -> None:
+    """Raise for labels of one class."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"LogisticNeuron needs labels of at least two classes, got only one class: "
+            f"{classes.tolist()}; rows of one class can be trained on with labels as a table of "
+            "probabilities, a column for each class"
+        )
+
+
 def is_soft(y: Any) -> bool:
     """Whether y is a table of probabilities, a column a class, rather than labels."""
     y = y if hasattr(y, "shape") else np.asarray(y)
@@ -83,7 +93,7 @@ def from_labels(
     y : array of shape (n,)
         Labels of any kind.
     weight : array of shape (n,) or None
-        Weight of each row. A class whose rows have none is as absent.
+        Weight of each row. A class whose rows have none is one of the classes all the same.
     class_weight : dict, "balanced" or None
         Weight of each class, as in scikit-learn.
     dtype : dtype
@@ -108,26 +118,25 @@ def from_labels(
     if y.dtype.kind not in "biuSU":  # these kinds are labels, whatever their values
         check_classification_targets(y)
     if classes is None:
-        classes = np.unique(y if weight is None else y[weight > 0])
-    if len(classes) < 2:
-        raise ValueError(
-            "LogisticNeuron needs rows of at least two classes with weight, got only one "
-            f"class: {classes.tolist()}"
-        )
-    if len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
+        classes = np.unique(y)
+    elif len(unknown := np.setdiff1d(y if weight is None else y[weight > 0], classes)):
         raise ValueError(
             f"y must hold only labels of {classes.tolist()}, got {unknown.tolist()[0]!r}"
         )
-    strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    check_two(classes)
     if len(classes) == 2:
-        values = (y == classes[1]).astype(dtype)
+        is_second = y == classes[1]
+        values, strata = is_second.astype(dtype), is_second.astype(int)
     else:
+        strata = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         values = np.asfortranarray(y[:, np.newaxis] == classes, dtype=dtype)
     if class_weight is not None:
         counted = slice(None) if weight is None else weight > 0
-        of_class = compute_class_weight(
+        present = np.unique(y[counted]) if isinstance(class_weight, str) else classes
+        of_class = np.ones(len(classes))
+        of_class[np.isin(classes, present)] = compute_class_weight(
             class_weight,
-            classes=classes,
+            classes=present,
             y=y[counted],
             sample_weight=None if weight is None else weight[counted],
         )

@@ -48,6 +48,13 @@ class ReliabilityCurve:
     prob_pred, prob_true, weight : arrays of shape (n_distinct,)
         Each distinct forecast in increasing order, its recalibrated value, and the weight of its
         rows.
+
+    Examples
+    --------
+    >>> from trainer import reliability_curve
+    >>> curve = reliability_curve([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9])
+    >>> curve.prob_true.tolist(), curve.discrimination
+    ([0.0, 0.0, 1.0, 1.0], 0.25)
     """
 
     brier: float
@@ -69,6 +76,14 @@ class ConsistencyBand:
         Forecasts in increasing order, and the ends of the band there.
     level : float
         Probability, at each forecast, that a calibrated model's curve is within the band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from trainer import consistency_band
+    >>> band = consistency_band(np.linspace(0.05, 0.95, 50), random_state=0)
+    >>> bool((band.lower <= band.upper).all())
+    True
     """
 
     prob_pred: Array
@@ -103,6 +118,14 @@ class BrierDecomposition:
         Mean forecast, observed frequency and weight of each of these bins.
     n_rows : array of int of shape (n_filled_bins,)
         Number of rows in each of them, not counting rows of weight 0.
+
+    Examples
+    --------
+    >>> from trainer import brier_decomposition
+    >>> parts = brier_decomposition([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9])
+    >>> total = parts.reliability - parts.resolution + parts.uncertainty + parts.within_bins
+    >>> abs(total - parts.brier) < 1e-12
+    True
     """
 
     brier: float
@@ -442,6 +465,13 @@ def reference_models(X: Any, y: Any) -> dict[str, Any]:
     -----
     ConvergenceWarning
         If LogisticRegression did not converge in 1000 iterations.
+
+    Examples
+    --------
+    >>> from trainer import reference_models
+    >>> models = reference_models([[0.0], [1.0], [2.0]], [0, 1, 1])
+    >>> models["constant"].predict_proba([[5.0]]).round(3).tolist()
+    [[0.333, 0.667]]
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -42,6 +42,17 @@ def self_contained_page(
     -------
     str
         The HTML.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from trainer import self_contained_page
+    >>> with TemporaryDirectory() as folder:
+    ...     template = Path(folder, "page.html")
+    ...     _ = template.write_text("<title>{{title}}</title>{{data}}")
+    ...     self_contained_page(template, [], [], {"J": 0.25}, "Cost & more")
+    '<title>Cost &amp; more</title>{"J":0.25}'
     """
     style, script = (
         "\n".join(path.read_text(encoding="utf-8") for path in paths) for paths in (styles, scripts)

@@ -87,6 +87,14 @@ class Replay:
         Scores of the fitted neuron on training and test samples; None for soft labels.
     calibration : dict of str to BrierDecomposition
         Calibration on the same sets.
+
+    Examples
+    --------
+    >>> from trainer import LogisticNeuron, Replay
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+    >>> replay = Replay.from_neuron(LogisticNeuron().fit(X, y), X, y)
+    >>> replay.names, replay.classes
+    (['x0', 'intercept'], ('no', 'yes'))
     """
 
     names: list[str]

@@ -33,6 +33,14 @@ class CostSurface(NamedTuple):
         The cost at second[i], first[j]; the shape is that required by matplotlib's contours.
     gradient : array of shape (2, m, n)
         Its derivatives there with respect to the first and the second parameter.
+
+    Examples
+    --------
+    >>> from trainer import LogisticNeuron, cost_surface
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> surface = cost_surface(LogisticNeuron().fit(X, y), X, y, grid=5)
+    >>> surface.names, surface.J.shape, surface.gradient.shape
+    (('x0', 'intercept'), (5, 5), (2, 5, 5))
     """
 
     names: tuple[str, str]

@@ -9,12 +9,12 @@ from trainer.optimizers.newton import Newton
 MAX_HESSIAN_SIZE = 1500
 """Up to this many parameters, a Hessian is formed and inverted."""
 
-MAX_NEWTON_WORK = 2**22
+MAX_NEWTON_WORK = 2**23
 """Newton's method is used up to this many rows x neurons x parameters².
 
 Its iterations are few, and those of L-BFGS cheap. Processor time, Newton and preconditioned L-BFGS:
-569 x 30 (5e5) 2.2 and 4.3 ms, 1 797 x 64 (8e6) 15 and 10 ms, 2 000 x 100 (2e7) 15 and 11 ms,
-5 000 x 300 (5e8) 194 and 58 ms, 20 000 x 16 with 26 classes (2e8) 370 and 140 ms.
+569 x 30 (5e5) 2.2 and 4.3 ms, 1 797 x 64 (8e6) 17 and 18 with the checks, 2 000 x 100 (2e7) 20 and
+15, 5 000 x 300 (5e8) 194 and 58 ms, 20 000 x 16 with 26 classes (2e8) 370 and 140 ms.
 """
 
 MAX_BANK_SIZE = 20_000_000

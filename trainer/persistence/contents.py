@@ -37,6 +37,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 import trainer
 from trainer.core.termination import REASONS
+from trainer.estimators.array_api import as_numpy
 from trainer.optimizers.base import Optimizer, RuleState
 
 Array = npt.NDArray[Any]
@@ -77,8 +78,9 @@ def bare(value: Any) -> Any:
     """A copy to write to a file, which shares the arrays: no callbacks, requests as dicts.
 
     The requests that scikit-learn keeps for metadata routing refer back to their estimator, and
-    a file cannot hold circular references. Arrays are in the machine's byte order.
+    a file cannot hold circular references. Arrays are NumPy's, in the machine's byte order.
     """
+    value = as_numpy(value)
     if type(value) is np.ndarray and not value.dtype.isnative:
         return value.astype(value.dtype.newbyteorder("="))
     if isinstance(value, list | tuple) and type(value) in (list, tuple):

@@ -79,7 +79,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None) -> Any:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     graph = _Graph()
     parts = _transformed(graph, steps[:-1], _inputs(graph, steps))
-    _neuron(graph, steps[-1], graph.joined(parts))
+    add_neuron(graph, steps[-1], graph.joined(parts))
     proto = graph.model(onnx)
     onnx.checker.check_model(proto, full_check=True)
     if path is not None:
@@ -316,7 +316,7 @@ def _codes(graph: _Graph, categories: Array) -> dict[str, Any]:
     }
 
 
-def _neuron(graph: _Graph, neuron: Any, x: str) -> None:
+def add_neuron(graph: Any, neuron: Any, x: str) -> None:
     """The label and the probabilities, from z = w·x + b."""
     weights = graph.constant(neuron.coef_.T.astype(np.float64))
     bias = graph.constant(neuron.intercept_.astype(np.float64))

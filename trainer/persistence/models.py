@@ -162,6 +162,27 @@ def load_model(path: str | os.PathLike[str], *, max_bytes: int = archive.MAX_BYT
     return model
 
 
+def trusted_types() -> list[str]:
+    """Names of the types that a model file may hold, for tools that load skops files themselves.
+
+    Such tools need ``trusted=trusted_types()``, or MLflow's ``skops_trusted_types``. They do not
+    make the checks of `load_model`: load with it what comes from elsewhere.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> import skops.io
+    >>> from trainer import LogisticNeuron, trusted_types
+    >>> data = skops.io.dumps(LogisticNeuron().fit([[0.0], [1.0]], ["no", "yes"]))
+    >>> skops.io.loads(data, trusted=trusted_types()).predict([[0.9]]).tolist()
+    ['yes']
+    """
+    return ["numpy.dtype", *sorted(_names())]
+
+
 def _is_json(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == ".json"
 
@@ -185,7 +206,7 @@ def _read(data: bytes, max_bytes: float) -> Any:
 
     with _READING:
         checked = archive.read(data, _names(), max_bytes)
-        return skops.io.loads(checked, trusted=["numpy.dtype", *sorted(_names())])
+        return skops.io.loads(checked, trusted=trusted_types())
 
 
 def _complete(value: Any) -> None:

@@ -62,8 +62,8 @@ def write(neuron: Any, version: str) -> bytes:
         "n_iter": neuron.n_iter_,
         "loss_curve": neuron.loss_curve_.tolist(),
     }
-    if getattr(neuron, "validation_curve_", None) is not None:
-        document["validation_curve"] = neuron.validation_curve_.tolist()
+    if (curve := getattr(neuron, "validation_curve_", None)) is not None:
+        document["validation_curve"] = curve.tolist()
     if hasattr(neuron, "terminations_"):
         document["termination"] = _told(neuron.termination_)
         document["terminations"] = [_told(end) for end in neuron.terminations_]
@@ -110,7 +110,7 @@ def _neuron(document: dict[str, Any]) -> Any:
     parameters = dict(document["parameters"])
     if isinstance(parameters.get("class_weight"), list):
         parameters["class_weight"] = dict(parameters["class_weight"])
-    neuron = trainer.LogisticNeuron(**parameters)
+    neuron: Any = trainer.LogisticNeuron(**parameters)
     if parameters.keys() != neuron.get_params().keys():
         raise ContentsError(f"parameters must be {sorted(neuron.get_params())}")
     dtype = _FLOATS[document["dtype"]]
@@ -189,12 +189,11 @@ def _told(termination: Any) -> dict[str, Any]:
 
 def _termination(fields: dict[str, Any]) -> Any:
     numbers = {"inf": math.inf, "-inf": -math.inf}
-    return trainer.Termination(
-        **{
-            name: math.nan if value is None else numbers.get(value, value)
-            for name, value in fields.items()
-        }
-    )
+    values: dict[str, Any] = {
+        name: math.nan if value is None else numbers.get(value, value)
+        for name, value in fields.items()
+    }
+    return trainer.Termination(**values)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

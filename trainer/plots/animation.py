@@ -78,6 +78,15 @@ def animate(
         If the file cannot be written or an argument does not fit; also as `trainer.Replay` does.
     ImportError
         If ffmpeg is needed and missing.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from trainer import LogisticNeuron, animate
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> neuron = LogisticNeuron().fit(X, y)
+    >>> with TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     animate(neuron, X, y, f"{folder}/training.gif")
     """
     path = _checked_path(path)
     if max_frames < 2:

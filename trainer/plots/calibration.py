@@ -61,6 +61,15 @@ class CalibrationDisplay(Display):
     ------
     ValueError
         For no models, or more than there are colours.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from trainer import CalibrationDisplay, LogisticNeuron
+    >>> X, y = make_moons(200, noise=0.3, random_state=0)
+    >>> display = CalibrationDisplay.from_estimator(LogisticNeuron().fit(X, y), X, y)
+    >>> display.ax_.get_ylabel() != ""
+    True
     """
 
     _legend_title = "Brier score = miscalibration − discrimination + uncertainty"

@@ -46,6 +46,16 @@ class CostSurfaceDisplay(Display):
         Axes with the contours.
     figure_ : matplotlib Figure
         The figure it belongs to.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from trainer import CostSurfaceDisplay, LogisticNeuron
+    >>> X, y = make_moons(50, noise=0.3, random_state=0)
+    >>> neuron = LogisticNeuron().fit(X, y)
+    >>> display = CostSurfaceDisplay.from_estimator(neuron, X, y, ("x0", "intercept"), grid=10)
+    >>> display.surface.J.shape
+    (10, 10)
     """
 
     def __init__(

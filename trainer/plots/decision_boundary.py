@@ -40,6 +40,15 @@ class DecisionBoundaryDisplay(Display):
         Axes of the plot.
     figure_ : matplotlib Figure
         The figure it belongs to.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from trainer import DecisionBoundaryDisplay, LogisticNeuron
+    >>> X, y = make_moons(50, noise=0.3, random_state=0)
+    >>> display = DecisionBoundaryDisplay.from_estimator(LogisticNeuron().fit(X, y), X, y)
+    >>> display.points.shape
+    (50, 2)
     """
 
     def __init__(

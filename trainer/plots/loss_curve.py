@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 FEW_ITERATIONS = 40
 """Up to this many iterations, each is marked."""
-LONG_RUN = 200
+LONG_RUN = 100
 """Above this number of iterations, their scale is logarithmic."""
 OVERSHOOT = 0.01
 """An increase of J is marked if it exceeds this fraction of the lowest value so far."""
@@ -27,7 +27,7 @@ class LossCurveDisplay(Display):
     For a single model, three more things are drawn: the cost on the validation set, the iteration
     that was kept if it is not the last, and the largest overshoot (update rules can increase J).
     The scale of J is logarithmic if J decreases by more than a factor of ten, and that of the
-    iterations if there are more than 200.
+    iterations if there are more than 100.
 
     Parameters
     ----------

@@ -364,8 +364,8 @@ class ShardSource:
         self.classes = np.array(sorted(self.class_totals))
         if len(self.classes) < 2:
             raise ValueError(
-                "LogisticNeuron needs rows of at least two classes with weight, got only one "
-                f"class: {self.classes.tolist()}"
+                "LogisticNeuron needs labels of at least two classes, got only one class: "
+                f"{self.classes.tolist()}"
             )
 
     def encoded(self, classes: Array, of_class: Array | None) -> DaskRows:
@@ -578,9 +578,8 @@ def _load(X: Any, y: Any, weight: Any) -> Shard:
 
 def _survey(shard: Shard) -> tuple[Any, ...]:
     X, y, weight = shard
-    counted = np.ones(len(y)) if weight is None else weight
-    labels, index = np.unique(y[counted > 0], return_inverse=True)
-    totals = np.bincount(index, weights=counted[counted > 0], minlength=len(labels))
+    labels, index = np.unique(y, return_inverse=True)
+    totals = np.bincount(index, weights=weight, minlength=len(labels))
     if labels.dtype.kind == "f" and (labels % 1 != 0).any():
         raise ValueError("y must hold classes, got continuous numbers")
     found = dict(zip(labels.tolist(), totals.tolist(), strict=True))

@@ -342,9 +342,9 @@ class Table:
 
     def of_part(self, part: Part) -> "Table":
         """A table of one of the parts alone, for one thread, that knows what this one knows."""
-        own = copy.deepcopy(self)
+        own = copy.copy(self)
         own.parts, own.progress, own.n_threads, own.n_rows = [part], None, 1, 0
-        return own
+        return copy.deepcopy(own)  # without the progress display, which cannot be copied
 
     def add(self, other: "Table") -> None:
         """Add what another part's first pass has counted."""

@@ -33,6 +33,17 @@ class FrameReader:
         not know.
     n_bytes : int
         Size of all files.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from trainer import FrameReader, LogisticNeuron, make_preprocessor
+    >>> table = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0], "colour": ["r", "r", "b", "b"]})
+    >>> model = make_pipeline(make_preprocessor(table), LogisticNeuron())
+    >>> reader = FrameReader(model.fit(table, [0, 0, 1, 1]), n_rows=1000)
+    >>> for numbers, frame, share in reader.read("data/new.csv"):  # doctest: +SKIP
+    ...     print(model.predict(frame))
     """
 
     def __init__(self, model: Any, n_rows: int, id_column: str | None = None) -> None:
