@@ -414,3 +414,12 @@ def test_the_table_of_coefficients_is_the_link_models():
         errors.append(table["std_err"])
     by_chance = np.std(found, axis=0, ddof=1)  # itself known to 6 %
     np.testing.assert_allclose(np.mean(errors, axis=0), by_chance, rtol=0.2)
+
+
+def test_rates_that_equal_rows_cannot_tell_have_no_standard_error():
+    X = np.tile([0.24177188, 0.23538092, 1.57562603], (3, 1))
+    neuron = LogisticNeuron(noise_rates="learn", alpha=1e-4, fit_intercept=False, max_iter=0)
+    with pytest.warns(UserWarning) as caught:
+        neuron.fit(X, [0, 0, 1])
+    assert any("too uncertain" in str(warning.message) for warning in caught)
+    assert np.isinf(neuron.noise_rates_std_err_).all()
