@@ -247,7 +247,7 @@ def _standard_errors(
     moved = -np.linalg.pinv(hessian, hermitian=True) @ cross
     curvature = twice + cross.T @ moved
     bends = np.linalg.eigvalsh(curvature)
-    if not bends[0] > 10 * np.finfo(np.float64).eps * bends[-1]:  # nor in rounding alone
+    if not bends[0] > 1e-8 * bends[-1]:  # the rest is what rounding leaves of a difference
         return np.full(n_rates, np.inf)
     kernel = partial(_score_sums, **at, moved=moved)
     mean, squares = (part[..., 0] / n for part in rows.map_sum(kernel, theta))

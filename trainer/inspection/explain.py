@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from trainer.chain_rule import sigmoid
 from trainer.estimators.data import prepare
-from trainer.inspection.gradient_check import checked_problem
+from trainer.inspection.gradient_check import checked_problem, reals
 from trainer.inspection.parameters import (
     check_classes,
     check_labels,
@@ -169,7 +169,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
 def _checked_weight(weight: Any, n_samples: int) -> Array:
     if weight is None:
         return np.ones(n_samples)
-    weight = np.asarray(weight, dtype=np.float64)
+    weight = reals("sample_weight", weight)
     if weight.shape != (n_samples,) or not (weight >= 0).all() or not 0 < weight.sum() < math.inf:
         raise ValueError(
             f"sample_weight must hold a finite number >= 0 for each of {n_samples} samples, and "

@@ -97,7 +97,7 @@ def check_gradient(X: Any, y: Any, w: Any, b: Any) -> Any:
 
 def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array, float]:
     """One neuron's X (n, d), y (n,), w (d,) and b in float64, or an error if they do not fit."""
-    x, w, b = _reals("X", X), _reals("w", w), _reals("b", b)
+    x, w, b = reals("X", X), reals("w", w), reals("b", b)
     y = _targets(y)
     if w.ndim > 1 or np.ndim(b) or (w.ndim and x.shape[-1:] != w.shape) or (x.ndim > 1 + w.ndim):
         raise ValueError(
@@ -147,7 +147,8 @@ def _error_bound(x1: Array, y: Array, theta: Array, half_steps: Array) -> Array:
     return truncation + dJ / half_steps + dg
 
 
-def _reals(name: str, values: Any) -> Array:
+def reals(name: str, values: Any) -> Array:
+    """Real numbers as float64, or an error that names them."""
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "biufO":
