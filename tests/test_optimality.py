@@ -300,3 +300,11 @@ def test_separable_rows_in_single_precision_are_named():
     with pytest.warns(ConvergenceWarning, match="separable"):
         neuron = LogisticNeuron(alpha=0, max_iter=300).fit(source)
     assert neuron.termination_.reason == "separable"
+
+
+@pytest.mark.parametrize("max_iter", [0, 10])
+def test_rows_of_zeros_without_a_bias_are_at_their_minimum(max_iter):
+    neuron = LogisticNeuron(fit_intercept=False, max_iter=max_iter)
+    neuron.fit(np.zeros((2, 3)), [0, 1])
+    assert neuron.coef_.tolist() == [[0, 0, 0]]
+    assert neuron.termination_.converged

@@ -269,6 +269,8 @@ class _Curvature:
         scaled = self.scale * gradient[: self.size]
         largest = float(np.abs(scaled).max(initial=0) / np.sqrt(8))
         nowhere = np.zeros_like(self.theta)
+        if not self.size:  # rows of zeros span nothing, and without a bias J is a constant
+            return _Place(0.0, nowhere, True, 0.0, np.zeros(0), largest)
         is_finite = self.matrix is None or np.isfinite(self.matrix).all()
         if not (is_finite and np.isfinite(largest)):  # features so large that J overflows
             return _Place(np.nan, nowhere, False, np.inf, np.zeros(self.size), np.inf)
