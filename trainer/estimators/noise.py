@@ -246,8 +246,8 @@ def _standard_errors(
         cross[-1] = 0
     moved = -np.linalg.pinv(hessian, hermitian=True) @ cross
     curvature = twice + cross.T @ moved
-    bends = np.linalg.eigvalsh(curvature)
-    if not bends[0] > 1e-8 * bends[-1]:  # the rest is what rounding leaves of a difference
+    rounding = 100 * np.finfo(np.float64).eps * np.abs(twice).max()  # of the difference above
+    if not np.linalg.eigvalsh(curvature)[0] > rounding:
         return np.full(n_rates, np.inf)
     kernel = partial(_score_sums, **at, moved=moved)
     mean, squares = (part[..., 0] / n for part in rows.map_sum(kernel, theta))
