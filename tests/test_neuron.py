@@ -249,8 +249,6 @@ def test_bad_data_is_named(cancer):
         LogisticNeuron().fit(X, np.ones((len(y), 2)))
     with pytest.raises(ValueError, match="negative or not finite"):
         LogisticNeuron().fit(X, np.column_stack([1 + y, -y]))
-    with pytest.raises(ValueError, match="one class"):
-        LogisticNeuron().fit(X, y, sample_weight=y)
     with pytest.raises(ValueError, match="y_val: y must hold only labels of"):
         LogisticNeuron().fit(X, y, X_val=X, y_val=y + 1)
     with pytest.raises(ValueError, match="together"):
