@@ -299,7 +299,7 @@ def test_the_command_line_writes_json(tmp_path):
     [
         ([], "arguments are required: model"),
         (["model.skops", "--format", "x"], "unrecognized arguments"),
-        (["missing.skops"], "No such file"),
+        (["missing.skops"], "there is no model file"),
         (["text.skops"], "text.skops is not a model file"),
         (
             ["model.skops", "-o", "model.pmml"],

@@ -562,6 +562,7 @@ def test_a_table_can_be_dropped_and_its_link_holds_it(page):
     found = [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")]
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
+    wait_for(lambda: "steps=2" in js(driver, "return location.hash"))
     link = address(driver, "4,0")
     page(link)
     wait_for(lambda: [shown(driver, "squared_error", q) for q in ("J", "w0", "wb")] == found)
