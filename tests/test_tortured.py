@@ -29,11 +29,12 @@ def complaints(argv, capsys):
         return [repr(error)], None
     out, err = capsys.readouterr()
     lines = err.splitlines()
-    diverged = "diverged" in err  # after training has begun
+    # a line may stand before the error where training has begun, or reading in pieces
+    begun = "diverged" in err or (out.count("\n") == 1 and "read in pieces" in out)
     wrong = {
         f"exit status {status}": status not in (0, 2),
         "an error of the program": "internal error" in err,
-        "not one line": status == 2 and (len(lines) != 1 or (out and not diverged)),
+        "not one line": status == 2 and (len(lines) != 1 or (out and not begun)),
         "an error and status 0": status == 0 and "error: " in err,
         "a line of another kind": not all(line.startswith("train.py: ") for line in lines),
         "a long line": max(map(len, lines), default=0) > 1000,

@@ -61,6 +61,8 @@ def too_large_for_memory(source: Any, memory: int | float | str | None = None) -
         return "it is a folder"
     if not path.exists() and any(mark in str(source) for mark in "*?["):
         return "it is a pattern of names"
+    if path.exists() and not path.is_file():
+        return None  # a pipe or a device, which would never end
     try:
         n_cells, n_bytes = _measured(path)
     except (OSError, EOFError, ValueError, ImportError):
