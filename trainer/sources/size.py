@@ -57,13 +57,13 @@ def too_large_for_memory(source: Any, memory: int | float | str | None = None) -
     if isinstance(source, list | tuple):
         return f"it is {len(source)} files"
     path = Path(source)
-    if path.is_dir():
-        return "it is a folder"
-    if not path.exists() and any(mark in str(source) for mark in "*?["):
-        return "it is a pattern of names"
-    if path.exists() and not path.is_file():
-        return None  # a pipe or a device, which would never end
     try:
+        if path.is_dir():
+            return "it is a folder"
+        if not path.exists() and any(mark in str(source) for mark in "*?["):
+            return "it is a pattern of names"
+        if path.exists() and not path.is_file():
+            return None  # a pipe or a device, which would never end
         n_cells, n_bytes = _measured(path)
     except (OSError, EOFError, ValueError, ImportError):
         return None
