@@ -205,7 +205,7 @@ def yielding(*blocks):
             "got dense rows and 3 columns of soft labels after dense rows and 2 columns",
         ),
         (yielding(([[1.0]], [0]), ([[1.0]], ["a"])), "one type in all blocks, got int and str"),
-        (yielding(([[1.0]], [0], [0.0]), ([[1.0]], [1], [0.0])), "at least two classes with"),
+        (yielding(([[1.0]], [0], [0.0]), ([[1.0]], [1], [0.0])), "must leave rows with weight"),
         (yielding(([[1.0]], [0], [1e300]), ([[1.0]], [1], [1e300])), r"sum from 1e-100 to 1e\+100"),
     ],
 )

@@ -91,7 +91,7 @@ def test_class_weights_that_are_none_are_refused(soft):
     for bad in (-1, np.nan, np.inf):
         with pytest.raises(ValueError, match="class_weight must hold finite numbers >= 0, got"):
             neuron(class_weight={0: bad, 1: 1}).fit(X, given)
-    with pytest.raises(ValueError, match="class_weight must leave rows with weight"):
+    with pytest.raises(ValueError, match="class weights, must leave rows with weight"):
         neuron(class_weight={0: 0, 1: 0}).fit(X, given)
     with pytest.raises(ValueError, match="not in class_weight"):
         neuron(class_weight={1: 2, 7: 1}).fit(X, given)

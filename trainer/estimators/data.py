@@ -229,7 +229,7 @@ def _check_weight_sum(rows: Rows) -> None:
     total = float(rows.weight_sum[0])
     if total == 0:
         raise ValueError(
-            "class_weight must leave rows with weight, got 0 for the class of every row"
+            "weights, times the class weights, must leave rows with weight, got 0 for every row"
         )
     low, high = WEIGHT_SUMS[rows.dtype.type]
     if not low <= total <= high:
