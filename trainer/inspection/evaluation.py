@@ -560,7 +560,7 @@ def brier_difference(
     ...     models["LogisticRegression"], models["constant"], X, y, pos_label="yes"
     ... )
     >>> round(difference, 3), round(margin, 3)
-    (-0.164, 0.056)
+    (-0.158, 0.062)
     """
     positive = np.asarray(pd.Series(y).eq(pos_label), dtype=np.float64)
     ours, theirs = (
