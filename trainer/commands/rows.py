@@ -137,14 +137,8 @@ def _split(X: Any, y: Any, test_size: float, seed: int) -> Any:
         parts = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed)
         if all(len(np.unique(labels)) == 2 for labels in parts[2:]):
             return parts
-    raise _too_few(test_size, y)
-
-
-def _too_few(test_size: float, y: Any) -> ValueError:
-    import numpy as np
-
     rarest = np.unique(y, return_counts=True)[1].min()
-    return ValueError(
+    raise ValueError(
         f"--test-size {test_size:g} of {len(y)} rows, {rarest} of them of the rarer class, "
         "leaves a class without training or test rows; choose another --test-size or add rows"
     )
@@ -183,7 +177,7 @@ def _check(options: argparse.Namespace, why: str, on_cluster: bool) -> None:
 @contextmanager
 def _in_pieces(options: argparse.Namespace, given: Any, why: str | None) -> Iterator[Table]:
     """The table read by `open_rows`, with rows kept out to validate and test on."""
-    bar = Bar()
+    bar, paths = Bar(), _listed(given)
     with ExitStack() as stack:
         stack.callback(bar.close)
         client = None
@@ -191,11 +185,11 @@ def _in_pieces(options: argparse.Namespace, given: Any, why: str | None) -> Iter
             client = stack.enter_context(_cluster(options))
             n = len(client.scheduler_info(n_workers=-1)["workers"])
             how = f"read and kept by {n} worker{'s' * (n != 1)}"
-            source: Any = [os.path.abspath(path) for path in _listed(given)]
+            source: Any = [os.path.abspath(path) for path in paths]
         else:
             source, how = given, f"read in pieces: {why}"
-        shown = ", ".join(os.path.basename(os.path.normpath(path)) for path in _listed(given)[:3])
-        shown += ", ..." * (len(_listed(given)) > 3)
+        shown = ", ".join(os.path.basename(os.path.normpath(path)) for path in paths[:3])
+        shown += ", ..." * (len(paths) > 3)
         say(f"{shown}: {how}")
         # with early stopping, a tenth of the other rows, as for tables in memory
         share = options.test_size

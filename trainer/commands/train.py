@@ -107,7 +107,6 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
         if options.report:
             X, y = table.training
             names = preprocessor.get_feature_names_out()
-            X, y = table.training
             trainer.replay_page(
                 neuron, X, y, folder / "report.html", X_test=test[0], y_test=test[1],
                 feature_names=names, title=data.name,

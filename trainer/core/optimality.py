@@ -94,9 +94,9 @@ class OptimalityReport:
         θ = 0. It has the sign of the smallest eigenvalue of H (Sylvester's law of inertia) and
         no units: 1 is the curvature along one feature at θ = 0. It is 0 if rounding hides the
         sign. With more than 4 000 rows, or up to 10 000 if there are 10 for each parameter, it is
-        computed on a sample of that size. If it is negative there, the
-        curvature in the same direction is computed on all rows, and is reported if it is
-        negative too; otherwise the smallest eigenvalue on all rows is. With more than 2 000
+        computed on a sample of that size. If it is negative there, the curvature in the same
+        direction is computed on all rows, and is reported if it is negative too; otherwise the
+        smallest eigenvalue on all rows is. With more than 2 000
         parameters it is computed iteratively, from above: a negative value proves that there is
         negative curvature, but a positive one does not prove that there is none.
     remaining_decrease : float

@@ -157,19 +157,22 @@ class ArrayRows:
             return kernel(self._block(None), *args)
         size = self._block_rows(n_neurons)
         with parallel.session():
-            n_threads = parallel.session_threads()
-            min_blocks = 2 * n_threads + 1
             if n_neurons > MAX_BANK_ON_BLAS_THREADS:
                 parallel.hold_blas()
             n_products = 1
             if getattr(kernel, "func", kernel) in OUTER_PRODUCTS:
                 n_products = self.n_features
-            if self.is_sparse or n_products * self.n_features > MIN_LARGE_PRODUCT:
-                # sparse rows are read only once in either case
-                share = -(-self.n_rows // n_threads)
-                most = share if self.is_sparse else ROWS_PER_FEATURE * self.n_features
-                size, min_blocks = max(size, min(share, most)), 2
-            if size >= self.n_rows or (self.is_sparse and self._is_small(n_neurons)):
+            is_whole = size >= self.n_rows or (self.is_sparse and self._is_small(n_neurons))
+            if not is_whole:  # a small fit need not ask the system for its processors
+                n_threads = parallel.session_threads()
+                min_blocks = 2 * n_threads + 1
+                if self.is_sparse or n_products * self.n_features > MIN_LARGE_PRODUCT:
+                    # sparse rows are read only once in either case
+                    share = -(-self.n_rows // n_threads)
+                    most = share if self.is_sparse else ROWS_PER_FEATURE * self.n_features
+                    size, min_blocks = max(size, min(share, most)), 2
+                is_whole = size >= self.n_rows
+            if is_whole:
                 return self._one_block(kernel, args, n_neurons * n_products)
             starts = range(0, self.n_rows, size)
             if n_threads == 1 or len(starts) < min_blocks:

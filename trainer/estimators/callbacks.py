@@ -83,8 +83,8 @@ class FitNotifier:
             )
 
 
-class _AfterIteration:
-    """A callback that is called after every iteration, with a fitted estimator."""
+class AfterIteration:
+    """A callback that only acts after iterations: the other hooks of scikit-learn do nothing."""
 
     def setup(self, estimator: Any, context: Any) -> None:
         """A fit begins."""
@@ -96,13 +96,13 @@ class _AfterIteration:
         """An iteration begins."""
 
 
-class EarlyStopping(_AfterIteration):
+class EarlyStopping(AfterIteration):
     """A callback that asks a fit to stop when its score on validation rows no longer improves.
 
     LogisticNeuron stops with `termination_.reason` "interrupted", and keeps the parameters with the
     lowest J; its parameter `early_stopping` keeps those that are best on the validation rows.
-    scikit-learn 1.9's LogisticRegression
-    calls callbacks with its solver "lbfgs" and ignores what they ask for.
+    scikit-learn 1.9's LogisticRegression calls callbacks with its solver "lbfgs" and ignores what
+    they ask for.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class EarlyStopping(_AfterIteration):
         return n_since_best >= self.n_iter_no_change
 
 
-class GradientTape(_AfterIteration):
+class GradientTape(AfterIteration):
     """A callback that records the parameters after every iteration, and the gradient there.
 
     The gradient is that of the mean squared error (y - σ(z))², without a penalty, also for an

@@ -19,6 +19,7 @@ import trainer
 from trainer.core.objective import Objective
 from trainer.core.termination import Termination
 from trainer.core.training import Journal, Record
+from trainer.estimators.callbacks import AfterIteration
 from trainer.estimators.fingerprint import differences, fingerprint, surroundings
 from trainer.optimizers.base import State
 from trainer.persistence.files import clear_drafts, read_whole, write_atomically
@@ -36,7 +37,7 @@ MIN_PAUSE = 10.0
 _RECORD = ("run", "n_rows", "cost", "gradient_max", "validation_cost", "seconds", "theta")
 
 
-class Checkpoint:
+class Checkpoint(AfterIteration):
     """A scikit-learn callback that keeps the fit of a LogisticNeuron in a file while it runs.
 
     ``fit(X, y, resume=path)`` goes on from that file: parameters, history and `termination_`
@@ -92,9 +93,6 @@ class Checkpoint:
         clear_drafts(folder)
         self.due, self.has_failed = perf_counter() + self.every, False
 
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Nothing has changed."""
-
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
         """Write a checkpoint if one is due."""
         begin = perf_counter()
@@ -114,9 +112,6 @@ class Checkpoint:
             end = perf_counter()
             self.due = end + max(self.every, MIN_PAUSE * (end - begin) if self.every else 0.0)
         return False
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Nothing is left to do."""
 
 
 def progress_of(

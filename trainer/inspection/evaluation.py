@@ -514,7 +514,7 @@ def compare_models(
     for part, (X, y) in rows.items():
         positive = pd.Series(y).eq(pos_label).to_numpy()
         for name, model in models.items():
-            p = model.predict_proba(X)[:, list(model.classes_).index(pos_label)]
+            p = _probability(model, X, pos_label)
             lines[part, name] = {
                 "Brier": brier_score_loss(positive, p),
                 "accuracy": accuracy_score(y, model.predict(X)),
@@ -564,9 +564,14 @@ def brier_difference(
     """
     positive = np.asarray(pd.Series(y).eq(pos_label), dtype=np.float64)
     ours, theirs = (
-        (each.predict_proba(X)[:, list(each.classes_).index(pos_label)] - positive) ** 2
-        for each in (model, reference)
+        (_probability(each, X, pos_label) - positive) ** 2 for each in (model, reference)
     )
     apart = ours - theirs
     z = NormalDist().inv_cdf((1 + level) / 2)
     return float(apart.mean()), float(z * apart.std(ddof=1) / np.sqrt(len(apart)))
+
+
+def _probability(model: Any, X: Any, pos_label: Any) -> Array:
+    """Probability of one class under a fitted classifier."""
+    p: Array = model.predict_proba(X)[:, list(model.classes_).index(pos_label)]
+    return p

@@ -60,10 +60,9 @@ def too_large_for_memory(source: Any, memory: int | float | str | None = None) -
     try:
         if path.is_dir():
             return "it is a folder"
-        if not path.exists() and any(mark in str(source) for mark in "*?["):
-            return "it is a pattern of names"
-        if path.exists() and not path.is_file():
-            return None  # a pipe or a device, which would never end
+        if not path.is_file():  # a pipe or a device would never end
+            is_pattern = not path.exists() and any(mark in str(source) for mark in "*?[")
+            return "it is a pattern of names" if is_pattern else None
         n_cells, n_bytes = _measured(path)
     except (OSError, EOFError, ValueError, ImportError):
         return None
