@@ -7,7 +7,7 @@ cases. All of them are computed in units of the features, so that the result doe
 the features' scale.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ LARGEST_HESSIAN = 2_000
 With 1 200 parameters this took .2 to .3 s. Lanczos iteration to 1e-2 took as long, had not
 converged after 321 products in 8 of 24 cases, and gave a positive value for two singular Hessians.
 """
+
+HESSIAN_ENTRIES = 2**22
+"""Number of entries in the Hessians of the neurons that are checked at once (32 MB)."""
 
 LARGEST_EIGENVALUES = 100
 """Up to this many parameters all eigenvalues are computed; above, Cholesky's factor shows that
@@ -149,23 +152,31 @@ def check_optimality(
     sample = sample_for_curvature(objective)
     mean_sigmoid_derivative, mean_max_slope = sample.saturation(theta)
     diagonal = sample.hessian_diagonal_at_zero() + np.zeros(len(J))
-    steps, places = np.zeros_like(gradient), []
-    for k in range(len(J)):
+    enough = np.maximum(allowed_share(objective, tol) * J, NEGLIGIBLE_PER_TOL * tol) / CAUTION
+
+    def place(over: Objective, k: int, hessian: Array | None) -> _Place:
         index = np.array([k])
-        at, hessian = theta[:, index], (hessians or {}).get(k)
-        curvature = _Curvature(sample.select(index), at, diagonal[:, k], hessian)
-        enough = max(allowed_share(objective, tol) * J[k], NEGLIGIBLE_PER_TOL * tol) / CAUTION
-        place = curvature.place(gradient[:, k], enough)
-        if place.smallest < 0 and sample is not objective:  # may be due to the sample alone
-            whole = objective.select(index)
-            product = whole.hessian_product(at, place.direction)
-            smallest = float(np.vecdot(place.direction.T, product.T)[0])
-            if smallest < 0:
-                place = place._replace(smallest=smallest)
-            else:
-                place = _Curvature(whole, at, diagonal[:, k], None).place(gradient[:, k], enough)
-        steps[: curvature.size, k] = place.step
-        places.append(place)
+        curvature = _Curvature(over.select(index), theta[:, index], diagonal[:, k], hessian)
+        return curvature.place(gradient[:, k], enough[k])
+
+    every = list(range(len(J)))
+    places = [place(sample, k, H) for k, H in _hessians(sample, theta, every, hessians or {})]
+    negative = [k for k in every if places[k].smallest < 0]
+    if negative and sample is not objective:  # may be due to the sample alone
+        directions = np.hstack([places[k].direction for k in negative])
+        products = objective.select(np.array(negative)).hessian_product(
+            theta[:, negative], directions
+        )
+        smallest = np.vecdot(directions.T, products.T).tolist()
+        for k, value in zip(negative, smallest, strict=True):
+            if value < 0:
+                places[k] = places[k]._replace(smallest=value)
+        due = [k for k, value in zip(negative, smallest, strict=True) if not value < 0]
+        for k, hessian in _hessians(objective, theta, due, {}):
+            places[k] = place(objective, k, hessian)
+    steps = np.zeros_like(gradient)
+    for k in every:
+        steps[: len(places[k].step), k] = places[k].step
     # by Cauchy and Schwarz; the steps are so short at most minima that this saves a pass
     lengths = np.abs(steps) * np.sqrt(diagonal / objective.loss.curvature_at_zero)
     moved = lengths.sum(axis=0) ** 2
@@ -183,6 +194,22 @@ def check_optimality(
             zip(places, J.tolist(), mean_max_slope.tolist(), moved.tolist(), strict=True)
         )
     ]
+
+
+def _hessians(
+    objective: Objective, theta: Array, neurons: list[int], known: dict[int, Array]
+) -> Iterator[tuple[int, Array | None]]:
+    """d²J/dθ² of each of the neurons, computed for many at once; None where it is too large."""
+    n_at_once = max(1, HESSIAN_ENTRIES // len(theta) ** 2)
+    for start in range(0, len(neurons), n_at_once):
+        some = neurons[start : start + n_at_once]
+        due = [k for k in some if k not in known]
+        found = dict(known)
+        if due and len(theta) <= LARGEST_HESSIAN:
+            computed = objective.select(np.array(due)).value_gradient_hessian(theta[:, due])[2]
+            found |= {k: computed[..., j] for j, k in enumerate(due)}
+        for k in some:
+            yield k, found.get(k)
 
 
 def _status(
