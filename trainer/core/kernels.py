@@ -164,12 +164,17 @@ def _outer_products(block: Block, factor: Array) -> Array:
         factor = factor * block.weight
     X, d = block.X.astype(np.float64, copy=False), block.X.shape[1]
     factor = factor.astype(np.float64, copy=False)
-    sums = np.empty((d + 1, d + 1, factor.shape[1]))
-    for k in range(factor.shape[1]):
-        if isinstance(X, np.ndarray):
-            sums[:-1, :-1, k] = _symmetric_product(X, factor[:, k])
-        else:
-            sums[:-1, :-1, k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
+    n_matrices = factor.shape[1]
+    sums = np.empty((n_matrices, d + 1, d + 1)).transpose(1, 2, 0)  # each matrix is contiguous
+    products = sums.transpose(2, 0, 1)[:, :-1, :-1]
+    if not isinstance(X, np.ndarray):
+        for k in range(n_matrices):
+            products[k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
+    elif n_matrices * X.size < MIN_SYMMETRIC_SIZE:
+        products[:] = (X.T * factor.T[:, np.newaxis]) @ X
+    else:
+        for k in range(n_matrices):
+            products[k] = _symmetric_product(X, factor[:, k])
     sums[:-1, -1] = sums[-1, :-1] = X.T @ factor
     sums[-1, -1] = factor.sum(axis=0)
     return sums
