@@ -23,14 +23,29 @@ settings.load_profile("short")
 # scikit-learn's checks under array-API dispatch are skipped without it
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+# Processes that test side by side have a processor each; BLAS's threads would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 COVERAGE = 95
 """Per cent of the lines and branches that a run of all tests must reach."""
+
+
+def runs_everything(config):
+    """Whether neither files nor a selection of tests were asked for."""
+    option = config.option
+    selected = option.keyword or option.markexpr or getattr(option, "lf", False)
+    return config.args_source is config.ArgsSource.TESTPATHS and not selected
 
 
 def pytest_configure(config):
     """Set the limit for a run of everything; a file or a selection covers less."""
     plugin = config.pluginmanager.get_plugin("_cov")
-    option = config.option
-    everything = config.args_source is config.ArgsSource.TESTPATHS
-    if plugin and everything and not (option.keyword or option.markexpr or option.lf):
+    if plugin and runs_everything(config):
         plugin.options.cov_fail_under = COVERAGE
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Test everything in as many processes as there are processors, and a selection in this one."""
+    return None if runs_everything(config) else 0

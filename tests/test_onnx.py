@@ -30,6 +30,7 @@ from trainer import (
     save_model,
     to_onnx,
 )
+from trainer.commands import export
 
 needs_onnx = pytest.mark.skipif(
     importlib.util.find_spec("onnx") is None, reason="onnx is not installed"
@@ -266,13 +267,6 @@ def test_without_onnx_it_is_said_what_to_install(monkeypatch):
         to_onnx(LogisticNeuron().fit(X, y))
 
 
-def command(*arguments):
-    """The script's exit status, output and errors."""
-    line = [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
-
-
 @needs_onnx
 def test_the_command_line_writes_onnx_beside_the_model(tmp_path):
     import onnx
@@ -280,17 +274,20 @@ def test_the_command_line_writes_onnx_beside_the_model(tmp_path):
     X, y = make_moons(60, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticNeuron()).fit(X, y)
     save_model(model, tmp_path / "model.skops")
-    assert command(tmp_path / "model.skops") == (0, f"Written to {tmp_path}/model.onnx\n", "")
+    line = [sys.executable, "-W", "error", SCRIPT, tmp_path / "model.skops"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"Written to {tmp_path}/model.onnx\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.skops"]
     assert onnx.load(tmp_path / "model.onnx") == to_onnx(model)
 
 
-def test_the_command_line_writes_json(tmp_path):
+def test_the_command_line_writes_json(tmp_path, capsys):
     X, y = make_moons(60, random_state=0)
     neuron = LogisticNeuron().fit(X, y)
     save_model(neuron, tmp_path / "model.skops")
-    status, out, error = command(tmp_path / "model.skops", "-o", tmp_path / "neuron.json")
-    assert (status, out, error) == (0, f"Written to {tmp_path}/neuron.json\n", "")
+    assert export.main([f"{tmp_path}/model.skops", "-o", f"{tmp_path}/neuron.json"]) == 0
+    assert capsys.readouterr() == (f"Written to {tmp_path}/neuron.json\n", "")
     assert load_model(tmp_path / "neuron.json").coef_.tolist() == neuron.coef_.tolist()
 
 
@@ -309,15 +306,16 @@ def test_the_command_line_writes_json(tmp_path):
         (["model.skops", "-o", "folder.json"], "must be a file, got a folder"),
     ],
 )
-def test_the_command_line_says_what_is_wrong_in_one_line(arguments, message, tmp_path):
+def test_the_command_line_says_what_is_wrong_in_one_line(arguments, message, tmp_path, capsys):
     X, y = make_moons(60, random_state=0)
     save_model(LogisticNeuron().fit(X, y), tmp_path / "model.skops")
     (tmp_path / "text.skops").write_text("no model")
     (tmp_path / "folder.json").mkdir()
-    names = [tmp_path / a if "." in a and not a.startswith("-") else a for a in arguments]
+    names = [str(tmp_path / a) if "." in a and not a.startswith("-") else a for a in arguments]
     before = sorted(tmp_path.iterdir())
-    status, out, error = command(*names)
-    assert (status, out) == (2, "")
+    assert export.main(names) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
     assert error.startswith("export.py: error: ")
     assert message in error
     assert error.count("\n") == 1

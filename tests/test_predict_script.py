@@ -13,6 +13,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from trainer import LogisticNeuron, open_rows, save_model
+from trainer.commands import predict as script
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "predict.py"
 
@@ -47,17 +48,17 @@ def saved(table, tmp_path_factory):
     return folder, expected
 
 
-def predict(*arguments, stdin=None):
-    command = [sys.executable, SCRIPT, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, input=stdin, check=False)
-    return done.returncode, done.stdout, done.stderr.decode()
+@pytest.fixture
+def predict(capsys):
+    """Run the program in this process; its status and errors."""
+    return lambda *arguments: (script.main([*map(str, arguments)]), capsys.readouterr().err)
 
 
-def test_probabilities_labels_and_ids_in_order(table, saved):
+def test_probabilities_labels_and_ids_in_order(table, saved, predict):
     folder, expected = saved
     table.to_parquet(folder / "part.parquet")
     out = folder / "out.csv"
-    status, _, errors = predict(
+    status, errors = predict(
         folder / "model.skops", folder / "table.csv", folder / "part.parquet", "-o", out,
         "--id", "user", "--rows", 300,
     )  # fmt: skip
@@ -69,7 +70,7 @@ def test_probabilities_labels_and_ids_in_order(table, saved):
     np.testing.assert_allclose(found[["p_no", "p_yes"]], np.vstack([expected] * 2), rtol=1e-12)
     assert ((found.label == "yes") == (found.p_yes > 0.5)).all()
     out = folder / "out.parquet"
-    status, _, errors = predict(folder / "model.skops", folder / "table.csv", "-o", out)
+    status, errors = predict(folder / "model.skops", folder / "table.csv", "-o", out)
     assert status == 0, errors
     assert pd.read_parquet(out).row.tolist() == list(range(1_000))
 
@@ -77,21 +78,22 @@ def test_probabilities_labels_and_ids_in_order(table, saved):
 def test_a_pipe(saved):
     folder, expected = saved
     text = (folder / "table.csv").read_bytes()
-    status, output, errors = predict(folder / "model.skops", "-", "-o", "-", stdin=text)
-    assert status == 0, errors
-    lines = output.decode().splitlines()
+    command = [sys.executable, SCRIPT, folder / "model.skops", "-", "-o", "-"]
+    done = subprocess.run(command, capture_output=True, input=text, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
     assert len(lines) == 1_001
     assert float(lines[1].split(",")[3]) == pytest.approx(expected[0, 1])
 
 
-def test_columns_that_differ_are_told_by_name(table, saved):
+def test_columns_that_differ_are_told_by_name(table, saved, predict):
     folder, _ = saved
     other = table[["town", "income", "member"]].astype({"town": object})
     other.loc[:4, "town"] = "Rome"
     other["member"] = other.member.astype(str)
     other.to_parquet(folder / "other.parquet")
     model = folder / "model.skops"
-    status, _, errors = predict(model, folder / "other.parquet", "-o", folder / "o.csv")
+    status, errors = predict(model, folder / "other.parquet", "-o", folder / "o.csv")
     assert status == 0, errors
     assert "other.parquet: columns in another order" in errors
     assert 'column "member" is text, numbers in training' in errors
@@ -104,7 +106,7 @@ def test_columns_that_differ_are_told_by_name(table, saved):
         ),
     ):
         other.rename(columns=change).to_parquet(folder / "wrong.parquet")
-        status, _, errors = predict(model, folder / "wrong.parquet", "-o", folder / "wrong.csv")
+        status, errors = predict(model, folder / "wrong.parquet", "-o", folder / "wrong.csv")
         assert (status, words in errors) == (2, True), errors
         assert not (folder / "wrong.csv").exists()
 
@@ -120,10 +122,10 @@ def test_columns_that_differ_are_told_by_name(table, saved):
         (["{model}", "{table}", "-o", "-", "--rows", "0"], "--rows must be an integer >= 1"),
     ],
 )
-def test_mistakes_end_in_one_line(saved, arguments, words):
+def test_mistakes_end_in_one_line(saved, predict, arguments, words):
     folder, _ = saved
     places = {"model": folder / "model.skops", "table": folder / "table.csv"}
-    status, _, errors = predict(*(argument.format(**places) for argument in arguments))
+    status, errors = predict(*(argument.format(**places) for argument in arguments))
     assert (status, words in errors) == (2, True), errors
     assert errors.splitlines()[-1].startswith("predict.py: error: ")
 

@@ -174,8 +174,8 @@ def test_breast_cancer_from_the_shell(tmp_path):
     assert run.stderr == ""
     for words in (
         "569 rows, 30 features",
-        "37.3%",
-        "Stopped after",
+        "37.3 %",
+        "Converged after",
         "within tol",
         "ROC AUC",
         "LogisticRegression",
@@ -288,7 +288,8 @@ def test_a_long_name_makes_a_folder(place):
     assert report(place / "runs" / long[:66])["data"]["name"] == long
 
 
-def test_the_same_seed_gives_the_same_figures(tmp_path):
+def test_the_same_seed_gives_the_same_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "draw", lambda *arguments: None)
     options = ["moons", "--optimizer", "adam", "--batch-size", "32", "--epochs", "20"]
     for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
         assert script.main([*options, "--seed", seed, "--output", str(tmp_path / name)]) == 0
@@ -419,7 +420,7 @@ def test_help_explains_each_option_with_its_default(capsys):
     )
     for option in options.split():
         assert f" {option} " in text
-    assert text.count("(default: ") == 19
+    assert text.count("(default: ") == 15
     for default in ("breast_cancer", "auto", "1000", "1e-06", "0.2", "runs"):
         assert f"(default: {default})" in text
 

@@ -174,16 +174,22 @@ def _outer_products(block: Block, factor: Array) -> Array:
     if block.weight is not None:
         factor = factor * block.weight
     X, d = block.X.astype(np.float64, copy=False), block.X.shape[1]
-    factor, K = factor.astype(np.float64, copy=False), factor.shape[1]
-    is_bank = MIN_PAIRED_NEURONS <= K >= d / 2 and d <= MAX_PAIRED_FEATURES
-    if is_bank and isinstance(X, np.ndarray):
+    factor = factor.astype(np.float64, copy=False)
+    n_matrices = factor.shape[1]
+    is_small = n_matrices * X.size < MIN_SYMMETRIC_SIZE
+    is_bank = MIN_PAIRED_NEURONS <= n_matrices >= d / 2 and d <= MAX_PAIRED_FEATURES
+    if is_bank and not is_small and isinstance(X, np.ndarray):
         return _paired_products(X, factor)
-    sums = np.empty((d + 1, d + 1, K))
-    for k in range(K):
-        if isinstance(X, np.ndarray):
-            sums[:-1, :-1, k] = _symmetric_product(X, factor[:, k])
-        else:
-            sums[:-1, :-1, k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
+    sums = np.empty((n_matrices, d + 1, d + 1)).transpose(1, 2, 0)  # each matrix is contiguous
+    products = sums.transpose(2, 0, 1)[:, :-1, :-1]
+    if not isinstance(X, np.ndarray):
+        for k in range(n_matrices):
+            products[k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()
+    elif is_small:
+        products[:] = (X.T * factor.T[:, np.newaxis]) @ X
+    else:
+        for k in range(n_matrices):
+            products[k] = _symmetric_product(X, factor[:, k])
     sums[:-1, -1] = sums[-1, :-1] = X.T @ factor
     sums[-1, -1] = factor.sum(axis=0)
     return sums
@@ -204,9 +210,9 @@ def _paired_products(X: Array, factor: Array) -> Array:
         for i, end in enumerate(ends.tolist()):
             np.multiply(x[i:], x[i], out=products[end - size + i : end])
         totals += products @ factor[part]
-    sums = np.empty((size, size, factor.shape[1]))
-    sums[first, second] = sums[second, first] = totals
-    return sums
+    sums = np.empty((factor.shape[1], size, size))
+    sums[:, first, second] = sums[:, second, first] = totals.T
+    return sums.transpose(1, 2, 0)
 
 
 def _symmetric_product(X: Array, factor: Array) -> Array:

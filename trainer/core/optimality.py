@@ -156,7 +156,7 @@ def check_optimality(
 
     def place(over: Objective, k: int, hessian: Array | None) -> _Place:
         index = np.array([k])
-        curvature = _Curvature(over.select(index), theta[:, index], diagonal[:, k], hessian)
+        curvature = _Curvature(over, index, theta[:, index], diagonal[:, k], hessian)
         return curvature.place(gradient[:, k], enough[k])
 
     every = list(range(len(J)))
@@ -184,7 +184,7 @@ def check_optimality(
         moved = sample.mean_square_response(steps)
     return [
         OptimalityReport(
-            *_status(objective.select(np.array([k])), theta[:, [k]], tol, *found),
+            *_status(objective, theta, k, tol, *found),
             smallest_curvature=found[0].smallest,
             remaining_decrease=found[0].decrease / found[1] if found[1] > 0 else 0.0,
             scaled_gradient=found[0].scaled_gradient,
@@ -215,17 +215,18 @@ def _hessians(
 def _status(
     objective: Objective,
     theta: Array,
+    k: int,
     tol: float,
     place: "_Place",
     J: float,
     mean_max_slope: float,
     moved: float,
 ) -> tuple[str, float]:
-    """Status of one neuron, and the limit of J along its ray, if it is unbounded."""
+    """Status of neuron `k`, and the limit of J along its ray, if it is unbounded."""
     if not np.isfinite(place.scaled_gradient):
         return "unfinished", np.nan
-    if objective.alpha[0] == 0 and theta.any():
-        limit = _limit_of_falling_ray(objective, theta)
+    if objective.alpha[min(k, len(objective.alpha) - 1)] == 0 and theta[:, k].any():
+        limit = _limit_of_falling_ray(objective.select(np.array([k])), theta[:, [k]])
         if limit is not None:
             return "separable" if limit == 0 else "unbounded", limit
     negligible = NEGLIGIBLE_PER_TOL * tol
@@ -272,19 +273,26 @@ class _Place(NamedTuple):
 
 
 class _Curvature:
-    """M = D^-½ H D^-½ at a point: as a matrix if that is affordable, else as an operator."""
+    """M = D^-½ H D^-½ of one neuron: as a matrix if that is affordable, else as an operator."""
 
     def __init__(
-        self, objective: Objective, theta: Array, diagonal: Array, hessian: Array | None
+        self,
+        bank: Objective,
+        neuron: Array,
+        theta: Array,
+        diagonal: Array,
+        hessian: Array | None,
     ) -> None:
-        self.objective, self.theta = objective, theta
-        self.size = size = len(theta) if objective.fit_intercept else len(theta) - 1
+        self.bank, self.neuron, self.theta = bank, neuron, theta
+        self.size = size = len(theta) if bank.fit_intercept else len(theta) - 1
         self.scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1)[:size])
-        self.rounding = size * objective.rounding
+        self.rounding = size * bank.rounding
         """The sign of an eigenvalue smaller than this is uncertain."""
         self.matrix: Array | None = None
-        if hessian is None and size <= LARGEST_HESSIAN:
-            hessian = objective.value_gradient_hessian(theta)[2][..., 0]
+        if hessian is None:
+            self.objective = bank.select(neuron)
+            if size <= LARGEST_HESSIAN:
+                hessian = self.objective.value_gradient_hessian(theta)[2][..., 0]
         if hessian is not None:
             self.matrix = hessian[:size, :size] * np.outer(self.scale, self.scale)
 
@@ -338,7 +346,7 @@ class _Curvature:
         """Whether the directions without curvature come from collinear or empty columns."""
         directions = np.zeros((len(self.theta), vectors.shape[1]))
         directions[: self.size] = self.scale[:, np.newaxis] * vectors
-        bank = self.objective.select(np.zeros(vectors.shape[1], dtype=int))
+        bank = self.bank.select(np.repeat(self.neuron, vectors.shape[1]))
         return bool((bank.mean_square_response(directions) <= 10 * self.rounding).all())
 
     def _smallest(self) -> tuple[float, Array]:
