@@ -291,9 +291,7 @@ class _Curvature:
         self.matrix: Array | None = None
         if hessian is None:
             self.objective = bank.select(neuron)
-            if size <= LARGEST_HESSIAN:
-                hessian = self.objective.value_gradient_hessian(theta)[2][..., 0]
-        if hessian is not None:
+        else:
             self.matrix = hessian[:size, :size] * np.outer(self.scale, self.scale)
 
     def place(self, gradient: Array, enough: float) -> _Place:
