@@ -96,12 +96,13 @@ class OptimalityReport:
         Smallest eigenvalue of D^-½ H D^-½, where H = d²J/dθ² and D is the diagonal of H at
         θ = 0. It has the sign of the smallest eigenvalue of H (Sylvester's law of inertia) and
         no units: 1 is the curvature along one feature at θ = 0. It is 0 if rounding hides the
-        sign. With more than 4 000 rows, or up to 10 000 if there are 10 for each parameter, it is
-        computed on a sample of that size. If it is negative there, the curvature in the same
+        sign. Where there are more than twice as many rows, it is computed on a sample of 4 000, or
+        of 10 rows for each parameter if these are more, but at most 10 000; with more than 2 500
+        parameters, on all rows. If it is negative on the sample, the curvature in the same
         direction is computed on all rows, and is reported if it is negative too; otherwise the
-        smallest eigenvalue on all rows is. With more than 2 000
-        parameters it is computed iteratively, from above: a negative value proves that there is
-        negative curvature, but a positive one does not prove that there is none.
+        smallest eigenvalue on all rows is. With more than 2 000 parameters it is computed
+        iteratively, from above: a negative value proves that there is negative curvature, but a
+        positive one does not prove that there is none.
     remaining_decrease : float
         How much J can still decrease, by Newton's step, as a fraction of J; infinite if the
         curvature is negative.
