@@ -1,4 +1,4 @@
-"""The lesson as a guided run: one neuron, its loss, the chain rule, training; a screen a step."""
+"""The lesson: one neuron, its loss, the chain rule, training; one screen per step."""
 
 import sys
 

@@ -318,7 +318,7 @@ def main(argv: list[str] | None = None) -> int:
         ("singles", 10**9, "answers with one slip, drawn from all"),
         ("pairs", 10**9, "answers with two slips, drawn from all"),
         ("show", 3, "answers of each kind that are printed if the marker is wrong"),
-        ("seed", 0, "fixes all that is random"),
+        ("seed", 0, "random seed"),
     ):
         parser.add_argument(
             f"--{name}", type=count, default=default, help=f"{what} (default: %(default)s)"

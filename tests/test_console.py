@@ -426,7 +426,12 @@ def test_the_better_figures_are_marked(capsys):
     [
         (0.1, 0.2, 0.05, "The neuron's Brier score is lower on these rows: 0.1000 against 0.2000"),
         (0.2, 0.1, 0.05, "LogisticRegression's Brier score is lower on these rows: 0.1000 against"),
-        (0.1, 0.2, 0.15, "These rows cannot tell the neuron and LogisticRegression apart: Brier"),
+        (
+            0.1,
+            0.2,
+            0.15,
+            "No clear difference on these rows: Brier score 0.1000 of the neuron, 0.2000",
+        ),
     ],
 )
 def test_a_sentence_says_which_model_is_better(ours, theirs, margin, words, monkeypatch):

@@ -82,6 +82,22 @@ def test_score_product_kernel_is_the_lesson_row_by_row(block_and_bank):
         np.testing.assert_allclose(products[..., k], expected, rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_neurons", [3, 12])
+def test_hessians_of_few_and_of_many_neurons_are_the_lessons(n_neurons, dtype):
+    rng = np.random.default_rng(8)
+    m, d = 2 * kernels.PAIRED_ROWS + 7, 5
+    X = rng.normal(size=(m, d)).astype(dtype)
+    y = rng.integers(0, 2, (m, n_neurons)).astype(dtype)
+    weight = rng.random((m, 1)).astype(dtype)
+    theta = rng.normal(size=(d + 1, n_neurons))
+    hessian = kernels.hessian_sums(Block(X, y, weight), theta, SQUARED_ERROR)[2]
+    X1 = np.hstack([X, np.ones((m, 1))])
+    curvature = weight * rounded(y, lesson.z(X, theta[:-1], theta[-1]))[1]
+    expected = np.einsum("mi,mj,mk->ijk", X1, X1, curvature)
+    np.testing.assert_allclose(hessian, expected, atol=1e-11 if dtype == np.float64 else 1e-4)
+
+
 @pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_kernels_keep_both_tails(y, hard):

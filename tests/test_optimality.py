@@ -202,6 +202,26 @@ def test_a_samples_negative_curvature_is_checked_on_all_rows(monkeypatch, larges
     assert lowest_curvature(X, y, theta[:, 0], 1e-3) > 0
 
 
+def test_a_bank_is_judged_as_each_neuron_alone(monkeypatch):
+    monkeypatch.setattr("trainer.optimizers.preconditioner.SAMPLE_ROWS", 20)
+    monkeypatch.setattr("trainer.optimizers.preconditioner.ROWS_PER_PARAMETER", 0)
+    monkeypatch.setattr("trainer.core.optimality.HESSIAN_ENTRIES", 3 * 7**2)
+    rng = np.random.default_rng(1)
+    X, y = rng.random((400, 6)), np.ones((400, 5))
+    y[rng.choice(400, 20, replace=False, shuffle=False), ::2] = 0
+    y[np.random.default_rng(0).choice(400, 20, replace=False, shuffle=False), 1] = 0  # the sample
+    y[:, 3] = rng.integers(0, 2, 400)
+    theta = np.outer(np.append(np.zeros(6), 1.5), [1, 1, 0, -1, 2])
+    objective = Objective(ArrayRows(X, y), 1e-3)
+    reports = optimality.check_optimality(objective, theta, 1e-6)
+    for k, report in enumerate(reports):
+        alone = check_optimality(objective.select(np.array([k])), theta[:, [k]], 1e-6)
+        assert report.status == alone.status
+        on_all_rows = lowest_curvature(X, y[:, k], theta[:, k], 1e-3)
+        assert np.sign(report.smallest_curvature) == np.sign(on_all_rows)
+        np.testing.assert_allclose(report.smallest_curvature, alone.smallest_curvature, rtol=1e-9)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("scale", [1e-9, 1e-6, 1e6, 1e12, "mixed"])
 def test_convergence_does_not_depend_on_the_features_scale(cancer, solver, scale):

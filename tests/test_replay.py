@@ -134,7 +134,7 @@ def check_step(chromium, table, step, x=X, y=Y):
     np.testing.assert_array_equal([value for (value,) in shown.values()], theta)
     right = np.sum((x @ theta[:-1] + theta[-1] > 0) == (y > 0.5))
     assert f"iteration {step} of" in label(chromium, "samples")
-    assert f"{right} of {len(y)} samples are on the right side" in label(chromium, "samples")
+    assert f"{right} of {len(y)} samples are classified correctly" in label(chromium, "samples")
     assert f"iteration {step} of" in label(chromium, "loss")
     assert f"iteration {step} of" in label(chromium, "surface")
 

@@ -1,6 +1,6 @@
 """The lesson as a guided run: one neuron, its loss, the chain rule, training.
 
-logistic-neuron explain                      the lesson, a screen a step
+logistic-neuron explain                      the lesson, one screen per step
 logistic-neuron explain --w -10 --all        another start, without pauses
 logistic-neuron explain --data iris --row 7  another data set
 """
@@ -52,14 +52,14 @@ def make_parser() -> Parser:
         ("steps", count, 5, "steps of gradient descent"),
         ("learning-rate", rate, 1.0, "learning rate of gradient descent"),
         ("data", str, "breast_cancer", "data set of the last part: a name, or a CSV file"),
-        ("row", row, 17, "its row that is shown, counted from 0"),
+        ("row", row, 17, "row of that data set to show, counted from 0"),
     ]
     for name, kind, default, what in options:
         what += " (default: %(default)s)"
         parser.add_argument(f"--{name}", type=kind, default=default, help=what)
-    what = "of a CSV file, the column to predict (default: the only one of classes)"
+    what = "of a CSV file, the column to predict (default: the only column of classes)"
     parser.add_argument("--target", metavar="COLUMN", help=what)
-    what = "print all screens without waiting for a key (default: off)"
+    what = "print all screens without waiting for a key"
     parser.add_argument("--all", action="store_true", help=what)
     return parser
 

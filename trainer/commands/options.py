@@ -142,7 +142,7 @@ def make_parser(description: str | None) -> Parser:
         parser.add_argument(*names, help=help + shown, default=default, **settings)
 
     def add_switch(name: str, help: str) -> None:
-        parser.add_argument(name, action="store_true", help=f"{help} (default: off)")
+        parser.add_argument(name, action="store_true", help=help)
 
     what = (
         "a data set by name, or files, folders or patterns such as 'logs/2026-*.parquet': "
@@ -150,23 +150,24 @@ def make_parser(description: str | None) -> Parser:
     )
     add("data", nargs="*", default="breast_cancer", metavar="DATA", help=what)
     add_switch("--list", "show the data sets known by name, and stop")
-    what = "column of a file to predict (default: the only one of classes, or one called target)"
+    what = "column of a file to predict (default: the only column of classes, or one called target)"
     add("--target", metavar="COLUMN", help=what)
-    what = "class to tell from all others (default: the data set's own; of two in a file, the last)"
+    what = "class whose probability is predicted "
+    what += "(default: the data set's own; of two in a file, the last)"
     add("--positive", metavar="CLASS", help=what)
     what = f"one of {', '.join(OPTIMIZERS)}"
     add("--optimizer", type=optimizer, default=DEFAULTS["optimizer"], metavar="NAME", help=what)
-    what = "step length of an update rule, or auto: taken from the data"
+    what = "step length of gradient_descent, momentum, nesterov, adam ..., or auto: from the data"
     rate = DEFAULTS["learning_rate"]
     add("--learning-rate", type=learning_rate, default=rate, metavar="RATE", help=what)
     names, default = ("--epochs", "--max-iter"), DEFAULTS["max_iter"]
-    what = "iterations at most; with mini-batches, epochs"
+    what = "maximum number of iterations; of epochs, with mini-batches"
     add(*names, dest="max_iter", type=count, default=default, metavar="N", help=what)
-    what = "rows a mini-batch of an update rule (default: all rows)"
+    what = "rows per mini-batch, not for lbfgs and newton (default: all rows)"
     add("--batch-size", type=count, metavar="ROWS", help=what)
     what = "L2 penalty on the weights, or auto: 1/(2 x rows), LogisticRegression's default strength"
     add("--alpha", type=penalty, default=DEFAULTS["alpha"], metavar="ALPHA", help=what)
-    what = "done when no component of the gradient exceeds this"
+    what = "stop when no component of the gradient exceeds this"
     add("--tol", type=not_negative, default=DEFAULTS["tol"], help=what)
     what = "stop when the cost on a validation set, a tenth of the training rows, does not improve"
     add_switch("--early-stopping", what)
@@ -176,20 +177,19 @@ def make_parser(description: str | None) -> Parser:
     what += " (default: 0.1 for a data set by name, 0 for a file)"
     low = number(float, "a number >= 0 and below 0.5", lambda v: 0 <= v < 0.5)
     add("--wrong-labels", type=low, metavar="SHARE", help=what)
-    add("--seed", type=seed, default=42, metavar="N", help="fixes all that is random")
+    add("--seed", type=seed, default=42, metavar="N", help="random seed")
     what = (
-        "memory that training may take, such as 2GB; a larger table, and any of several files, is "
-        "read in pieces (default: a quarter of the machine's)"
+        "memory that training may take, such as 2GB; a larger table is read in pieces, and several "
+        "files always are (default: a quarter of the machine's)"
     )
     add("--memory", metavar="SIZE", help=what)
     what = "read the files and train on a cluster of N processes, which it starts on this machine"
     workers = number(int, "an integer from 1 to 1000", lambda v: 1 <= v <= 1000)
     add("--workers", type=workers, metavar="N", help=what)
-    what = "train on a Dask cluster that runs, such as tcp://host:8786, whose workers see the files"
+    what = "train on a running Dask cluster, such as tcp://host:8786, whose workers see the files"
     add("--scheduler", metavar="ADDRESS", help=what)
     what = (
-        "end if no worker is there, or no part of the rows is done, for so long; a scheduler is "
-        "waited for 30 s at most"
+        "give up after this time without a worker or progress; a scheduler must answer within 30 s"
     )
     seconds = number(float, "a number > 0", lambda v: 0 < v < math.inf)
     add("--wait", type=seconds, default=300.0, metavar="SECONDS", help=what)
@@ -199,7 +199,8 @@ def make_parser(description: str | None) -> Parser:
     add_switch("--checkpoint", what)
     what = "go on with a fit that was stopped, and keep it as --checkpoint does"
     add_switch("--resume", what)
-    what = "also write suspects.csv: the rows, ranked by how unlikely their label is out of fold"
+    what = "also write suspects.csv: the rows, ranked by how unlikely their label is to models "
+    what += "that were not trained on them"
     add("--suspects", action="store_true", help=what)
     what = "also write report.html, a page that replays the training"
     add("--report", action="store_true", help=what)

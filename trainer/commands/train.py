@@ -1,4 +1,4 @@
-"""Train a logistic neuron; leave its pictures, figures and the model in a folder.
+"""Train a logistic neuron; write plots, scores and the model to a folder.
 
 logistic-neuron train                            breast cancer, in seconds
 logistic-neuron train moons --optimizer adam     another set; see --list
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
     say(f"\nWritten to {target}: {', '.join(written)}")
     if checkpoint is not None and checkpoint.exists():
         say(f"The same command with --resume goes on from {checkpoint}")
-    say("The model can be loaded again:")
+    say("To load the model:")
     say("    from trainer import load_model")
     say(f"    model = load_model({str(target / 'model.skops')!r})")
 
@@ -152,7 +152,7 @@ def train(
 
 
 class TrainingWatch:
-    """A scikit-learn callback: a bar on a terminal, and the end of training when it is asked for.
+    """A scikit-learn callback: progress on a terminal, and the end of training on request.
 
     scikit-learn's own ProgressBar takes time that grows with the square of the iterations. A
     table read in pieces shows a bar of its passes, which `close_bar` takes away.
@@ -165,9 +165,10 @@ class TrainingWatch:
     def setup(self, estimator: Any, context: Any) -> None:
         """Show the bar."""
         if sys.stdout.isatty() and self.close_bar is None:
-            from rich.progress import Progress
+            from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-            self.bar = Progress(transient=True)
+            count = TextColumn("iteration {task.completed} of at most {task.total}")
+            self.bar = Progress(count, TimeElapsedColumn(), transient=True)
             self.task = self.bar.add_task("iterations", total=context.max_subtasks)
             self.bar.start()
 
@@ -193,7 +194,7 @@ class TrainingWatch:
 def print_data(table: rows.Table) -> None:
     """What there is to learn from."""
     data, n, counts = table.data, table.n_rows, table.class_counts.items()
-    balance = (f"{label} ({count} rows, {count / n:.1%})" for label, count in counts)
+    balance = (f"{label} ({count} rows, {100 * count / n:.1f} %)" for label, count in counts)
     say(f"{data.name}: {data.description}")
     say(f"{n} rows, {table.n_features} features; classes {' and '.join(balance)}")
     say(f"The neuron gives the probability of: {data.positive}")
@@ -209,16 +210,22 @@ def print_ending(ending: Any) -> None:
         why = ": interrupted; the best parameters are kept"
     else:
         why = f", before it was done ({ending.reason})"
-    say(f"Stopped after {ending.n_iter} iterations{why}")
+    verb = "Converged" if ending.reason == "gradient" else "Stopped"
+    say(f"{verb} after {ending.n_iter} iterations{why}")
 
 
 def print_figures(figures: Any, n_train: int, n_test: int) -> None:
     """The tables of figures, the best of each column marked."""
-    say(f"\n{'':<20}" + "".join(f"{column:>11}" for column in figures.columns))
+    print_head(figures)
     headings = {"train": f"On the {n_train} training rows", "test": f"On the {n_test} test rows"}
     for part in figures.index.unique(level=0):
         print_table(figures.loc[part], headings[part])
-    say("* the best of each column, to the digits shown")
+    say("* best in its block, to the digits shown")
+
+
+def print_head(figures: Any) -> None:
+    """The names of the columns."""
+    say(f"\n{'':<20}" + "".join(f"{column:>11}" for column in figures.columns))
 
 
 def print_table(figures: Any, heading: str) -> None:
@@ -250,7 +257,7 @@ def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any)
     if not better_than_constant(figures):
         return (
             f"The neuron is no better than the constant probability, Brier score {ours:.4f} "
-            f"against {constant:.4f}: perhaps no line parts these classes."
+            f"against {constant:.4f}: perhaps no linear boundary separates these classes."
         )
     if "LogisticRegression" not in models:
         return (
@@ -264,8 +271,8 @@ def verdict(models: dict[str, Any], X: Any, y: Any, positive: Any, figures: Any)
     apart = f"{abs(difference):.4f} ± {margin:.4f} (95 % confidence interval)"
     if abs(difference) <= margin:
         return (
-            "These rows cannot tell the neuron and LogisticRegression apart: Brier score "
-            f"{ours:.4f} against {theirs:.4f}, a difference of {apart}."
+            f"No clear difference on these rows: Brier score {ours:.4f} of the neuron, "
+            f"{theirs:.4f} of LogisticRegression; they differ by {apart}."
         )
     better = "The neuron's" if difference < 0 else "LogisticRegression's"
     low, high = sorted((ours, theirs))
@@ -290,11 +297,10 @@ def wrong_labels(options: argparse.Namespace, table: rows.Table, signals: Signal
             return None
         models = {"LogisticNeuron": neuron, **trainer.reference_models(X, wrong)}
     figures = trainer.compare_models(models, {"wrong_labels": test}, positive)
-    say()
-    print_table(
-        figures.loc["wrong_labels"],
-        f"On the test rows, after training with {n_wrong} of {len(y)} labels wrong",
-    )
+    share = f"{n_wrong} of the {len(y)} training labels"
+    say(f"\nThe same with {share} flipped at random (--wrong-labels {options.wrong_labels:g})")
+    print_head(figures)
+    print_table(figures.loc["wrong_labels"], f"On the {len(test[1])} test rows")
     sentence = verdict(models, *test, positive, figures.loc["wrong_labels"])
     say(sentence, emphasis=".+")
     return figures

@@ -7,7 +7,7 @@ cases. All of them are computed in units of the features, so that the result doe
 the features' scale.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ LARGEST_HESSIAN = 2_000
 With 1 200 parameters this took .2 to .3 s. Lanczos iteration to 1e-2 took as long, had not
 converged after 321 products in 8 of 24 cases, and gave a positive value for two singular Hessians.
 """
+
+HESSIAN_ENTRIES = 2**22
+"""Number of entries in the Hessians of the neurons that are checked at once (32 MB)."""
 
 LARGEST_EIGENVALUES = 100
 """Up to this many parameters all eigenvalues are computed; above, Cholesky's factor shows that
@@ -149,23 +152,31 @@ def check_optimality(
     sample = sample_for_curvature(objective)
     mean_sigmoid_derivative, mean_max_slope = sample.saturation(theta)
     diagonal = sample.hessian_diagonal_at_zero() + np.zeros(len(J))
-    steps, places = np.zeros_like(gradient), []
-    for k in range(len(J)):
+    enough = np.maximum(allowed_share(objective, tol) * J, NEGLIGIBLE_PER_TOL * tol) / CAUTION
+
+    def place(over: Objective, k: int, hessian: Array | None) -> _Place:
         index = np.array([k])
-        at, hessian = theta[:, index], (hessians or {}).get(k)
-        curvature = _Curvature(sample.select(index), at, diagonal[:, k], hessian)
-        enough = max(allowed_share(objective, tol) * J[k], NEGLIGIBLE_PER_TOL * tol) / CAUTION
-        place = curvature.place(gradient[:, k], enough)
-        if place.smallest < 0 and sample is not objective:  # may be due to the sample alone
-            whole = objective.select(index)
-            product = whole.hessian_product(at, place.direction)
-            smallest = float(np.vecdot(place.direction.T, product.T)[0])
-            if smallest < 0:
-                place = place._replace(smallest=smallest)
-            else:
-                place = _Curvature(whole, at, diagonal[:, k], None).place(gradient[:, k], enough)
-        steps[: curvature.size, k] = place.step
-        places.append(place)
+        curvature = _Curvature(over, index, theta[:, index], diagonal[:, k], hessian)
+        return curvature.place(gradient[:, k], enough[k])
+
+    every = list(range(len(J)))
+    places = [place(sample, k, H) for k, H in _hessians(sample, theta, every, hessians or {})]
+    negative = [k for k in every if places[k].smallest < 0]
+    if negative and sample is not objective:  # may be due to the sample alone
+        directions = np.hstack([places[k].direction for k in negative])
+        products = objective.select(np.array(negative)).hessian_product(
+            theta[:, negative], directions
+        )
+        smallest = np.vecdot(directions.T, products.T).tolist()
+        for k, value in zip(negative, smallest, strict=True):
+            if value < 0:
+                places[k] = places[k]._replace(smallest=value)
+        due = [k for k, value in zip(negative, smallest, strict=True) if not value < 0]
+        for k, hessian in _hessians(objective, theta, due, {}):
+            places[k] = place(objective, k, hessian)
+    steps = np.zeros_like(gradient)
+    for k in every:
+        steps[: len(places[k].step), k] = places[k].step
     # by Cauchy and Schwarz; the steps are so short at most minima that this saves a pass
     lengths = np.abs(steps) * np.sqrt(diagonal / objective.loss.curvature_at_zero)
     moved = lengths.sum(axis=0) ** 2
@@ -173,7 +184,7 @@ def check_optimality(
         moved = sample.mean_square_response(steps)
     return [
         OptimalityReport(
-            *_status(objective.select(np.array([k])), theta[:, [k]], tol, *found),
+            *_status(objective, theta, k, tol, *found),
             smallest_curvature=found[0].smallest,
             remaining_decrease=found[0].decrease / found[1] if found[1] > 0 else 0.0,
             scaled_gradient=found[0].scaled_gradient,
@@ -185,20 +196,37 @@ def check_optimality(
     ]
 
 
+def _hessians(
+    objective: Objective, theta: Array, neurons: list[int], known: dict[int, Array]
+) -> Iterator[tuple[int, Array | None]]:
+    """d²J/dθ² of each of the neurons, computed for many at once; None where it is too large."""
+    n_at_once = max(1, HESSIAN_ENTRIES // len(theta) ** 2)
+    for start in range(0, len(neurons), n_at_once):
+        some = neurons[start : start + n_at_once]
+        due = [k for k in some if k not in known]
+        found = dict(known)
+        if due and len(theta) <= LARGEST_HESSIAN:
+            computed = objective.select(np.array(due)).value_gradient_hessian(theta[:, due])[2]
+            found |= {k: computed[..., j] for j, k in enumerate(due)}
+        for k in some:
+            yield k, found.get(k)
+
+
 def _status(
     objective: Objective,
     theta: Array,
+    k: int,
     tol: float,
     place: "_Place",
     J: float,
     mean_max_slope: float,
     moved: float,
 ) -> tuple[str, float]:
-    """Status of one neuron, and the limit of J along its ray, if it is unbounded."""
+    """Status of neuron `k`, and the limit of J along its ray, if it is unbounded."""
     if not np.isfinite(place.scaled_gradient):
         return "unfinished", np.nan
-    if objective.alpha[0] == 0 and theta.any():
-        limit = _limit_of_falling_ray(objective, theta)
+    if objective.alpha[min(k, len(objective.alpha) - 1)] == 0 and theta[:, k].any():
+        limit = _limit_of_falling_ray(objective.select(np.array([k])), theta[:, [k]])
         if limit is not None:
             return "separable" if limit == 0 else "unbounded", limit
     negligible = NEGLIGIBLE_PER_TOL * tol
@@ -245,20 +273,25 @@ class _Place(NamedTuple):
 
 
 class _Curvature:
-    """M = D^-½ H D^-½ at a point: as a matrix if that is affordable, else as an operator."""
+    """M = D^-½ H D^-½ of one neuron: as a matrix if that is affordable, else as an operator."""
 
     def __init__(
-        self, objective: Objective, theta: Array, diagonal: Array, hessian: Array | None
+        self,
+        bank: Objective,
+        neuron: Array,
+        theta: Array,
+        diagonal: Array,
+        hessian: Array | None,
     ) -> None:
-        self.objective, self.theta = objective, theta
-        self.size = size = len(theta) if objective.fit_intercept else len(theta) - 1
+        self.bank, self.neuron, self.theta = bank, neuron, theta
+        self.size = size = len(theta) if bank.fit_intercept else len(theta) - 1
         self.scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1)[:size])
-        self.rounding = size * objective.rounding
+        self.rounding = size * bank.rounding
         """The sign of an eigenvalue smaller than this is uncertain."""
         self.matrix: Array | None = None
-        if hessian is None and size <= LARGEST_HESSIAN:
-            hessian = objective.value_gradient_hessian(theta)[2][..., 0]
-        if hessian is not None:
+        if hessian is None:
+            self.objective = bank.select(neuron)
+        else:
             self.matrix = hessian[:size, :size] * np.outer(self.scale, self.scale)
 
     def place(self, gradient: Array, enough: float) -> _Place:
@@ -311,7 +344,7 @@ class _Curvature:
         """Whether the directions without curvature come from collinear or empty columns."""
         directions = np.zeros((len(self.theta), vectors.shape[1]))
         directions[: self.size] = self.scale[:, np.newaxis] * vectors
-        bank = self.objective.select(np.zeros(vectors.shape[1], dtype=int))
+        bank = self.bank.select(np.repeat(self.neuron, vectors.shape[1]))
         return bool((bank.mean_square_response(directions) <= 10 * self.rounding).all())
 
     def _smallest(self) -> tuple[float, Array]:

@@ -245,12 +245,12 @@ class ArrayRows:
             X, y = X[part] if isinstance(X, np.ndarray) else _rows_of_csr(X, part), y[part]
             weight = None if weight is None else weight[part]
         if self.y_of is not None:
-            y = _columns(y, self.y_of, "y")
+            y = _columns(y, self.y_of)
         if weight is not None and self.weight_of is not None:
             if (weight == 1).all(axis=0)[self.weight_of].all():
                 weight = None  # rows that every fold trains on
             else:
-                weight = _columns(weight, self.weight_of, "weight")
+                weight = _columns(weight, self.weight_of)
         return Block(X, y, weight)
 
     def _block_rows(self, n_neurons: int) -> int:
@@ -541,9 +541,11 @@ def _scatter(sums: Array, neurons: Array, n_neurons: int) -> Array:
 
 
 def _taken(part: Any, index: Array) -> Any:
-    """Copies of rows of X, y or the weights."""
+    """Copies of rows of X, y or the weights, in the same memory order."""
     if part is None or not isinstance(part, np.ndarray):
         return None if part is None else part[index]
+    if part.flags.f_contiguous and not part.flags.c_contiguous:
+        return part.T.take(index, axis=1).T  # `take` would first copy the whole array
     return part.take(index, axis=0)
 
 
@@ -569,10 +571,9 @@ def _as_columns(values: Array) -> Array:
     return values if values.ndim == 2 else values[:, np.newaxis]
 
 
-def _columns(values: Array, index: Array, name: str) -> Array:
-    """The column of each neuron, gathered in scratch memory."""
-    out = parallel.scratch(name, (len(values), len(index)), values.dtype)
-    return np.take(values.T, index, axis=0, out=out.T, mode="clip").T
+def _columns(values: Array, index: Array) -> Array:
+    """The column of each neuron; `np.take` would first copy all columns of a block of rows."""
+    return values.T[index].T
 
 
 def _selected(values: Array | None, columns: Array | None, neurons: Array) -> Array | None:

@@ -163,7 +163,7 @@ class _Solve:
         self._add_reports(("gradient", "plateau", "max_iter"))
         ends = self._result().terminations
         checked = [self._checked(k, end) for k, end in enumerate(ends)]
-        self.result = replace(self._result(), terminations=self._final(checked))
+        self.result = replace(self._result(), terminations=checked)
 
     def _go_on(self) -> None:
         """Continue with a smaller tol where the gradient is small but J is not at its minimum."""
@@ -239,6 +239,7 @@ class _Solve:
         known: dict[str, Any] = {
             "n_starts": int(self.n_starts[k]),
             "n_agreeing": int(self.n_agreeing[k]),
+            **self._costs(),
         }
         report = self.reports.get(k)
         if report is not None:
@@ -270,19 +271,19 @@ class _Solve:
         assert self.result is not None
         sentence = message("interrupted", n_iter=self.history.n_iter)
         ends = [
-            replace(end, reason="interrupted", message=sentence) for end in self.result.terminations
+            replace(end, reason="interrupted", message=sentence, **self._costs())
+            for end in self.result.terminations
         ]
-        return replace(self.result, terminations=self._final(ends))
+        return replace(self.result, terminations=ends)
 
     def adopt(self, part: Result) -> None:
         """Use the result of an interrupted first run; for a later run, keep the earlier result."""
         if self.result is None:
             self.result = part
 
-    def _final(self, ends: list[Termination]) -> list[Termination]:
-        seconds = self.history.records[-1].seconds
-        n_passes = self.objective.n_passes
-        return [replace(end, n_passes=n_passes, seconds=seconds) for end in ends]
+    def _costs(self) -> dict[str, Any]:
+        """What all runs together have cost so far."""
+        return {"n_passes": self.objective.n_passes, "seconds": self.history.records[-1].seconds}
 
     def _run(self, neurons: Array, theta: Array) -> Result:
         """Train some neurons with the given optimizer, or with the chosen one and its samples."""

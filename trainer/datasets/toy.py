@@ -80,7 +80,7 @@ _LOADED: dict[str, _Toy] = {
         {"as_frame": True},
     ),
     "digits": (
-        "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (0 to 9)",
+        "1797 handwritten digits, 8 x 8 pixels: 8 against the rest (the other nine)",
         "8",
         "load_digits",
         {"as_frame": True},
@@ -95,7 +95,7 @@ _GENERATED: dict[str, _Toy] = {
         {"noise": 0.2},
     ),
     "circles": (
-        "500 points on two circles, one in the other: no line parts them (generated)",
+        "500 points on two circles, one inside the other: no line separates them (generated)",
         "1",
         "make_circles",
         {"noise": 0.1, "factor": 0.5},
@@ -114,7 +114,7 @@ _GENERATED: dict[str, _Toy] = {
         {"n_redundant": 0, "n_clusters_per_class": 1, "flip_y": 0.1, "n_features": 2},
     ),
     "gaussian_quantiles": (
-        "500 points of one normal distribution, inner half or outer (generated)",
+        "500 points of one normal distribution: inner half against outer half (generated)",
         "1",
         "make_gaussian_quantiles",
         {"n_features": 2, "n_classes": 2},

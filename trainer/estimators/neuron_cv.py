@@ -56,9 +56,10 @@ SMALLEST_FACTOR, LARGEST_FACTOR = 1e-3, 1e3
 On 25 tables cross-validation chose .03 to 12 times that penalty.
 """
 
-MIN_SAMPLE_ROWS = 4_000
+MIN_SAMPLE_ROWS = 8_000
 """On larger data, the first minimum and the curvature are estimated on this many rows, or on 50
-times the number of parameters if that is more."""
+times the number of parameters if that is more. With 4 000 of 20 000 x 50 the folds took six passes
+over all rows instead of four, and the whole 8 % more processor time."""
 
 MAX_PARAMETERS = 2 * 10**8
 """Largest number of parameters of all penalties, folds and classes, which are kept: 1.6 GB."""

@@ -141,9 +141,9 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
     array of shape (p,)
     """
     low, high, shift, s = 0.0, np.inf, 0.0, None
-    H = H.copy()
+    H = np.array(H, order="C")
     # without curvature along collinear columns, rounding alone could cause long steps
-    np.einsum("ii->i", H)[:] += 1e-13 * np.einsum("ii->i", G)
+    H.ravel()[:: len(H) + 1] += 1e-13 * G.diagonal()
     for _ in range(60):
         factor, not_definite = dpotrf(H + shift * G if shift else H)
         if not_definite:
@@ -170,7 +170,7 @@ def trust_region_step(g: Array, H: Array, G: Array, radius: float, most_negative
         newton = shift + (length / radius - 1) * length**2 / (half @ half)
         shift = newton if low < newton < high else _middle(low, high)
     if s is None:  # H and G are inaccurate by rounding: use the gradient scaled by the features
-        s = -g / np.where(np.einsum("ii->i", G) > 0, np.einsum("ii->i", G), 1)
+        s = -g / np.where(G.diagonal() > 0, G.diagonal(), 1)
         length = np.sqrt(max(float(s @ G @ s), float(np.finfo(float).tiny)))
     return s * min(1.0, radius / length)
 

@@ -1,6 +1,7 @@
 """Preconditioners for L-BFGS: inverse Hessians, or diagonals if Hessians are too large."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,14 @@ def curvature_inverses(objective: SmoothObjective, theta: Array) -> Array:
     if objective.shares_curvature and not theta.any():
         first = np.array([0])
         objective, theta = objective.select(first), theta[:, first]
+
+    @cache
+    def gram(k: int) -> Array:
+        return objective.select(np.array([k])).gram()[..., 0]
+
     return inverse_hessians(
         objective.value_gradient_hessian(theta)[2],
-        lambda k: objective.select(np.array([k])).gram()[..., 0],
+        lambda k: gram(0 if objective.shares_curvature else k),
         objective.loss.min_curvature,
     )
 

@@ -233,7 +233,7 @@
   function drawSamples() {
     [drawCurve, drawBoundary][d - 1]?.() ?? (d > 2 && drawHistogram());
     const right = Array.from({ length: nSamples }, (_, i) => isRight(i)).filter(Boolean).length;
-    const text = `${right} of ${nSamples} samples are on the right side of σ = 0.5.`;
+    const text = `${right} of ${nSamples} samples are classified correctly, at σ = 0.5.`;
     $("correct").textContent = text;
     const chosen = factors(state.step, state.sample);
     $("picked").textContent =
@@ -998,7 +998,8 @@
       $("parameters-note").textContent = `The ${MOST_LISTED - 1} largest of ${d} weights, and the bias.`;
     }
     $("ending").textContent =
-      `Stopped after ${count(termination.n_iter, "iteration")}: ${termination.message}.`;
+      `${termination.reason === "gradient" ? "Converged" : "Stopped"} after ` +
+      `${count(termination.n_iter, "iteration")}: ${termination.message}.`;
     const kept = where(data.kept);
     const entries = [
       ["Converged", termination.converged ? "yes" : `no (${termination.reason})`],
@@ -1028,8 +1029,8 @@
         });
       });
       $("figures-note").textContent = data.figures.rows.length > 1
-        ? "Brier score and log loss: the less the better."
-        : "Brier score and log loss: the less the better. No test samples were given.";
+        ? "Brier score and log loss: lower is better."
+        : "Brier score and log loss: lower is better. No test samples were given.";
     } else {
       $("figures-card").hidden = $("calibration-card").hidden = true;
     }
