@@ -257,6 +257,7 @@ def test_a_scheduler_that_dies(place, capsys, monkeypatch):
             dask.config.set({"trainer.wait": 5})  # workers may need longer for their imports
             process.kill()
 
+    monkeypatch.setattr(rows, "CONNECT_SECONDS", 10)  # a client that lost it connects again
     monkeypatch.setattr(rows.Bar, "__call__", kill)
     with cluster() as (address, process):
         options = ["--target", "clicked", "--scheduler", address]
