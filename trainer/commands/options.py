@@ -201,7 +201,7 @@ def make_parser(description: str | None) -> Parser:
     add_switch("--resume", what)
     what = "also write suspects.csv: the rows, ranked by how unlikely their label is to models "
     what += "that were not trained on them"
-    add("--suspects", action="store_true", help=what)
+    add_switch("--suspects", what)
     what = "also write report.html, a page that replays the training"
-    add("--report", action="store_true", help=what)
+    add_switch("--report", what)
     return parser

@@ -163,13 +163,12 @@ class TrainingWatch:
         self.bar: Any = None
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Show the bar."""
+        """Show the line."""
         if sys.stdout.isatty() and self.close_bar is None:
-            from rich.progress import Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress, TextColumn
 
-            count = TextColumn("iteration {task.completed} of at most {task.total}")
-            self.bar = Progress(count, TimeElapsedColumn(), transient=True)
-            self.task = self.bar.add_task("iterations", total=context.max_subtasks)
+            self.bar = Progress(TextColumn("iteration {task.completed}"), transient=True)
+            self.task = self.bar.add_task("iterations", total=None)
             self.bar.start()
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
@@ -184,7 +183,7 @@ class TrainingWatch:
         return self.signals.requested
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Take the bar away, whatever has happened."""
+        """Take the line away, whatever has happened."""
         if self.bar is not None:
             self.bar.stop()
         if self.close_bar is not None:

@@ -180,8 +180,8 @@ def _outer_products(block: Block, factor: Array) -> Array:
     is_bank = MIN_PAIRED_NEURONS <= n_matrices >= d / 2 and d <= MAX_PAIRED_FEATURES
     if is_bank and not is_small and isinstance(X, np.ndarray):
         return _paired_products(X, factor)
-    sums = np.empty((n_matrices, d + 1, d + 1)).transpose(1, 2, 0)  # each matrix is contiguous
-    products = sums.transpose(2, 0, 1)[:, :-1, :-1]
+    matrices = np.empty((n_matrices, d + 1, d + 1))
+    products, sums = matrices[:, :-1, :-1], matrices.transpose(1, 2, 0)
     if not isinstance(X, np.ndarray):
         for k in range(n_matrices):
             products[k] = (X.T @ X.multiply(factor[:, k : k + 1]).tocsr()).toarray()

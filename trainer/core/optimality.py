@@ -205,12 +205,12 @@ def _hessians(
     for start in range(0, len(neurons), n_at_once):
         some = neurons[start : start + n_at_once]
         due = [k for k in some if k not in known]
-        found = dict(known)
+        found: dict[int, Array] = {}
         if due and len(theta) <= LARGEST_HESSIAN:
             computed = objective.select(np.array(due)).value_gradient_hessian(theta[:, due])[2]
-            found |= {k: computed[..., j] for j, k in enumerate(due)}
+            found = {k: computed[..., j] for j, k in enumerate(due)}
         for k in some:
-            yield k, found.get(k)
+            yield k, known.get(k, found.get(k))
 
 
 def _status(
