@@ -247,6 +247,16 @@ def test_a_column_of_zeros_has_nothing_to_tell():
 # ----------------------------------------------------------------------- what is refused
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_parameters_set_after_the_fit_take_no_intercept_away(fit_intercept):
+    X, y = problem()
+    neuron = LogisticNeuron(fit_intercept=fit_intercept).fit(X, y)
+    before = neuron.summary(X, y)
+    assert ("intercept" in before.index) == fit_intercept
+    if fit_intercept:
+        pd.testing.assert_frame_equal(neuron.set_params(fit_intercept=False).summary(X, y), before)
+
+
 def test_a_neuron_must_be_fitted():
     X, y = problem()
     with pytest.raises(NotFittedError):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from trainer.core.objective import Objective
 from trainer.estimators.data import in_arrays, prepare
-from trainer.estimators.parameters import pack, parameter_names
+from trainer.estimators.parameters import has_intercept, pack, parameter_names
 
 Array = npt.NDArray[Any]
 
@@ -106,7 +106,7 @@ def coefficient_table(
         raise ValueError(f"level must be > 0 and < 1, such as 0.95, got {level!r}")
     objective, scores, n_rows, theta = _at_the_end(neuron, X, y, sample_weight)
     names = parameter_names(getattr(neuron, "feature_names_in_", None), neuron.n_features_in_)
-    if not neuron.fit_intercept:
+    if not has_intercept(neuron):
         del names[-1]
     std_err = _standard_errors(objective, scores, n_rows, theta, names).T.ravel()
     coef = theta[: len(names)].T.ravel()
@@ -138,7 +138,7 @@ def _at_the_end(
     """
     check_is_fitted(neuron)
     data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
-    objective = scores = data.objective(neuron.alpha_, neuron.fit_intercept)
+    objective = scores = data.objective(neuron.alpha_, has_intercept(neuron))
     theta = pack(neuron)
     if data.targets is None:
         if neuron.class_weight is not None:
@@ -151,7 +151,7 @@ def _at_the_end(
         squared = data.targets.weight**2 / np.where(counts > 0, counts, 1)
         scores = in_arrays(
             data.X, data.targets._replace(weight=squared), None, data.dtype
-        ).objective(neuron.alpha_, neuron.fit_intercept)
+        ).objective(neuron.alpha_, has_intercept(neuron))
     return objective, scores, float(counts.sum(dtype=np.float64)), theta
 
 

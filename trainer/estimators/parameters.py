@@ -36,6 +36,11 @@ def unpack(theta: Array, dtype: Any) -> dict[str, Array]:
     return {"coef_": parameters[:-1].T, "intercept_": parameters[-1]}
 
 
+def has_intercept(neuron: Any) -> bool:
+    """Whether a fitted neuron has an intercept, which `set_params` cannot take from it."""
+    return bool(neuron.fit_intercept or np.any(neuron.intercept_))
+
+
 def parameter_names(features: Any, n_features: int) -> list[str]:
     """The features' names, or x0, x1, ... where they have none, and "intercept"."""
     if features is None:

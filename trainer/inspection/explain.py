@@ -16,6 +16,7 @@ from trainer.inspection.parameters import (
     check_labels,
     check_neuron,
     fitted_parameters,
+    has_intercept,
     named,
     parameter_names,
 )
@@ -127,7 +128,7 @@ def explain(neuron: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         weight = np.ones(len(target)) if targets.weight is None else targets.weight
         weight = np.asarray(weight, dtype=np.float64)
         theta, features = fitted_parameters(neuron), parameter_names(neuron)[:-1]
-        w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha_, neuron.fit_intercept
+        w, b, alpha, fit_intercept = theta[:-1], theta[-1], neuron.alpha_, has_intercept(neuron)
 
     z = x @ w + b
     sigma, one_minus_sigma = sigmoid(z), sigmoid(-z)  # subtraction would lose precision in a tail

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from trainer.core.objective import Objective
 from trainer.estimators.data import prepare
 from trainer.estimators.neuron import LogisticNeuron
+from trainer.estimators.parameters import has_intercept
 from trainer.estimators.parameters import parameter_names as named
 
 Array = npt.NDArray[Any]
@@ -30,7 +31,7 @@ def parameter_names(neuron: LogisticNeuron) -> list[str]:
 def objective_over(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any) -> Objective:
     """The fitted neuron's J over these rows."""
     data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
-    return data.objective(neuron.alpha_, neuron.fit_intercept)
+    return data.objective(neuron.alpha_, has_intercept(neuron))
 
 
 def in_banks(evaluate: Callable[[Array], tuple[Array, ...]], theta: Array) -> list[Array]:
