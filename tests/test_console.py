@@ -114,6 +114,13 @@ def test_numbers_that_are_not_taken(text):
         options.make_parser("").parse_args([f"--alpha={text}"])
 
 
+def test_a_count_beyond_every_index_is_not_taken():
+    with pytest.raises(
+        ValueError, match="--batch-size: must be an integer >= 1, of at most 2147483647"
+    ):
+        options.make_parser("").parse_args(["--batch-size", "9" * 26])
+
+
 # Streams
 
 
@@ -266,7 +273,7 @@ def test_processors_that_are_no_number(place, monkeypatch, capsys):
     assert "LOKY_MAX_CPU_COUNT must be an integer, got 'all'; unset it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [r"cost_$_per_$\frac{1}{$", "\ta\x07" + "x" * 300])
+@pytest.mark.parametrize("name", [r"cost_$_per_$\frac{1}{$", "\ta\x07" + "x" * 300, "two\nlines"])
 def test_names_are_drawn_as_they_are(name, place, capsys):
     text = TABLE.replace("ho$_$urs", f'"{name}"').replace("é", f'"{name[:90]}"')
     Path("$a$_$b.csv").write_text(text)

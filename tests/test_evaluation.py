@@ -313,3 +313,8 @@ def test_the_interval_of_the_difference_covers_it():
         difference, margin = brier_difference(Fixed(0), Fixed(1), P, y, "yes")
         covered.append(abs(difference + 0.05) <= margin)
     assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 1000))
+
+
+def test_weights_whose_sum_is_no_number_are_refused():
+    with pytest.raises(ValueError, match=r"sample_weight must have a sum from .* got inf; divide"):
+        brier_decomposition([0, 1, 1], [0.2, 0.6, 0.7], sample_weight=np.full(3, 1e308))

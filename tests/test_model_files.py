@@ -214,6 +214,13 @@ def refused_both_ways(model, change, message, tmp_path):
     assert re.search(message, found)
 
 
+def test_complex_weights_are_refused(neuron, tmp_path):
+    model = deepcopy(neuron)
+    model.coef_ = model.coef_.astype(complex)
+    found = refusal(file_of(model), tmp_path)
+    assert "must hold arrays of numbers, booleans or text, got dtype('complex128')" in found
+
+
 @pytest.mark.parametrize(("change", "message"), UNFIT)
 def test_contents_that_do_not_fit_together_are_refused(change, message, neuron, tmp_path):
     refused_both_ways(neuron, change, message, tmp_path)

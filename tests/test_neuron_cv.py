@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.metrics import brier_score_loss, get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -214,6 +214,40 @@ def test_a_fold_must_train_on_rows_with_weight(cancer, soft):
         LogisticNeuronCV(cv=cv).fit(X, targets, weight)
 
 
+def test_a_fold_must_hold_out_rows_with_weight(cancer):
+    X, y = cancer
+    halves = np.arange(len(y)) < 300
+    with pytest.raises(ValueError, match="must hold out rows with weight, got none in fold 0"):
+        LogisticNeuronCV(cv=[(halves, ~halves), (~halves, halves)]).fit(X, y, halves.astype(float))
+
+
+def test_masks_and_a_weight_for_all_rows_are_what_positions_and_ones_are(cancer):
+    X, y = cancer
+    halves = np.arange(len(y)) % 2 == 0
+    masks = [(halves, ~halves), (~halves, halves)]
+    found = LogisticNeuronCV(alphas=3, cv=masks).fit(X, y, sample_weight=2.0)
+    positions = [tuple(map(np.flatnonzero, split)) for split in masks]
+    expected = LogisticNeuronCV(alphas=3, cv=positions).fit(X, y, np.full(len(y), 2.0))
+    np.testing.assert_array_equal(found.scores_, expected.scores_)
+
+
+def test_a_scorer_that_some_penalties_lack_is_refused(cancer):
+    scores = iter([0.1, np.nan, 0.2] * 100)
+    with pytest.raises(ValueError, match="must give a number"):
+        LogisticNeuronCV(alphas=3, cv=3, scoring=lambda *arguments: next(scores)).fit(*cancer)
+
+
+def test_a_fold_of_one_class_does_not_count_where_the_score_needs_two(cancer):
+    X, y = cancer
+    ones, others = np.flatnonzero(y == 1), np.flatnonzero(np.arange(len(y)) % 2)
+    splits = [(others, ones[::2]), (np.setdiff1d(np.arange(len(y)), others), others)]
+    with pytest.warns(UndefinedMetricWarning, match="not defined"):
+        model = LogisticNeuronCV(alphas=3, cv=splits, scoring="roc_auc").fit(X, y)
+    alone = LogisticNeuronCV(alphas=3, cv=splits[1:], scoring="roc_auc").fit(X, y)
+    for name in ("mean_test_score", "rank_test_score"):
+        np.testing.assert_allclose(model.cv_results_[name], alone.cv_results_[name], rtol=1e-6)
+
+
 def test_of_equal_scores_the_largest_penalty_wins(cancer):
     model = LogisticNeuronCV(alphas=[1e-3, 1.1e-3], scoring=lambda neuron, X, y: 1.0).fit(*cancer)
     assert model.alpha_ == 1.1e-3
@@ -228,6 +262,8 @@ def test_of_equal_scores_the_largest_penalty_wins(cancer):
         ({"scoring": "best"}, "scoring"),
         ({"cv": [(np.arange(212), np.arange(212, 569))]}, None),
         ({"cv": [(np.arange(100), [])]}, "hold out rows with weight"),
+        ({"cv": []}, "cv must give at least one split, got none"),
+        ({"scoring": lambda *arguments: np.nan}, "must give a number .* got NaN"),
     ],
 )
 def test_bad_parameters_are_named(cancer, parameters, message):

@@ -9,7 +9,7 @@ from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from trainer import LogisticNeuron
@@ -88,6 +88,68 @@ def test_overlapping_sessions_restore_blas(two_blas_threads):
     for thread in threads:
         thread.join()
     assert seen == [{1}, {2}]
+
+
+class Meeting:
+    """A scikit-learn callback that waits for another fit, at its first iteration and at its end."""
+
+    def __init__(self, begun, ended):
+        self.begun, self.ended = begun, ended
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        if context.parent is not None and self.begun is not None:
+            self.begun.wait(60)
+            self.begun = None
+            if self.ended is not None:
+                self.ended.wait(60)
+
+
+def test_overlapping_fits_restore_blas(two_blas_threads):
+    """A enters, B enters, A leaves, B leaves: fits with threads of their own, which hold BLAS."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30_000, 30)), np.arange(30_000) % 12
+    both, a_has_left = Barrier(2), Event()
+    held = []
+
+    def fit(meeting, done):
+        LogisticNeuron(max_iter=3, n_starts=1).set_callbacks(meeting).fit(X, y)
+        held.append(blas_threads())
+        done()
+
+    threads = [
+        Thread(target=fit, args=(Meeting(both, None), a_has_left.set)),
+        Thread(target=fit, args=(Meeting(both, a_has_left), int)),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # three iterations are too few
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert held == [{1}, {2}]  # B still holds BLAS when A has left
+
+
+def test_joblibs_threads_leave_blas_as_it_was(two_blas_threads):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30_000, 30)), np.arange(30_000) % 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Parallel(n_jobs=3, backend="threading")(
+            delayed(LogisticNeuron(max_iter=2, n_starts=1).fit)(X, y) for _ in range(6)
+        )
+    assert blas_threads() == {2}
+
+
+def test_joblibs_inner_limit_is_kept():
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=2)(delayed(parallel.available_threads)() for _ in range(2))
+    assert found == [1, 1]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

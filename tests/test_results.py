@@ -1,5 +1,6 @@
 """What the attributes of a fit say is what happened: one run, several, banks, callbacks."""
 
+import pickle
 import warnings
 from time import perf_counter
 
@@ -18,6 +19,30 @@ from trainer.optimizers import LBFGS, Momentum, Newton
 
 X_CANCER, Y_CANCER = load_breast_cancer(return_X_y=True)
 X_CANCER = StandardScaler().fit_transform(X_CANCER)
+
+
+class Copier:
+    """A scikit-learn callback that pickles the estimator after every iteration."""
+
+    def __init__(self):
+        self.copies = []
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context):
+        self.copies.append(pickle.loads(pickle.dumps(estimator)))
+
+
+def test_a_callback_may_pickle_the_estimator_in_the_middle_of_a_fit():
+    copier = Copier()
+    neuron = LogisticNeuron().set_callbacks(copier).fit(X_CANCER, Y_CANCER)
+    assert len(copier.copies) >= neuron.n_iter_ > 1
+    again = copier.copies[1].set_callbacks().fit(X_CANCER, Y_CANCER)
+    np.testing.assert_array_equal(again.coef_, neuron.coef_)
 
 
 class Watcher:
@@ -244,6 +269,28 @@ def test_a_fit_that_fails_leaves_the_fitted_neuron_as_it_was(kind, failure):
     assert neuron.n_features_in_ == 30
 
 
+def test_a_scorer_that_raises_leaves_the_fitted_neuron_as_it_was():
+    def fail(*arguments):
+        raise RuntimeError("of a scorer")
+
+    neuron = LogisticNeuronCV(alphas=3, cv=3).fit(X_CANCER, Y_CANCER)
+    before = neuron.predict_proba(X_CANCER)
+    with pytest.raises(RuntimeError, match="of a scorer"):
+        neuron.set_params(scoring=fail).fit(X_CANCER[:, :3], 1 - Y_CANCER)
+    np.testing.assert_array_equal(neuron.predict_proba(X_CANCER), before)
+    assert neuron.n_features_in_ == 30
+
+
+def test_a_fit_that_diverges_leaves_the_parameters_before_the_last_step():
+    neuron = LogisticNeuron(optimizer="gradient_descent", alpha=1.0).fit(X_CANCER, Y_CANCER)
+    names = np.where(Y_CANCER == 1, "yes", "no")
+    with pytest.raises(DivergenceError, match="the parameters before that step are kept"):
+        neuron.set_params(learning_rate=1e12).fit(X_CANCER[:, :3], names)
+    assert neuron.classes_.tolist() == ["no", "yes"]
+    assert neuron.n_features_in_ == 3
+    np.testing.assert_allclose(neuron.predict_proba(X_CANCER[:, :3]), 0.5)  # those of the start
+
+
 # --------------------------------------------------------------- optimizers as values
 
 
@@ -332,6 +379,45 @@ def test_numpys_warnings_do_not_leak(scale, settings):
         p = neuron.predict_proba(X)
     assert np.isfinite(neuron.coef_).all()
     assert np.isfinite(p).all()
+
+
+@pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("scale", [0.0, 1e-310])
+def test_features_without_any_size_leave_an_update_rule_at_its_start(scale, optimizer):
+    X = np.random.default_rng(0).standard_normal((40, 3)) * scale
+    neuron = LogisticNeuron(optimizer=optimizer, fit_intercept=False, alpha=0.0, max_iter=5)
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron.fit(X, np.arange(40) % 2)
+    np.testing.assert_allclose(neuron.predict_proba(X), 0.5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"alpha": 0.0}, {"optimizer": "adam"}, {"max_iter": 0}])
+def test_a_start_whose_cost_is_no_number_is_refused(settings):
+    X, y = [[0.1, 9.0], [-0.1, -9.0]], [0, 1]
+    neuron = LogisticNeuron(init=[1e308, -1e308, 0.0], **settings)
+    with pytest.raises(ValueError, match="J must be finite where training starts, got"):
+        neuron.fit(X, y)
+    assert not hasattr(neuron, "coef_")
+
+
+@pytest.mark.parametrize("optimizer", ["auto", "newton"])
+@pytest.mark.parametrize("kind", ["constant columns", "integers"])
+@pytest.mark.parametrize("alpha", ["auto", 0.0])
+def test_huge_features_train_to_what_they_are_at_scale_one(kind, optimizer, alpha):
+    rng = np.random.default_rng(0)
+    if kind == "integers":
+        X, y, scale = rng.integers(-9, 10, (12, 150)).astype(float), np.arange(12) % 2, 3e26
+    else:
+        X, y, scale = np.ones((300, 40)), rng.integers(0, 2, 300), 4e18
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron(optimizer=optimizer, alpha=alpha).fit(X * scale, y)
+        # a penalty on weights of 1e-26 is next to none
+        one = LogisticNeuron(optimizer=optimizer, alpha=0.0).fit(X, y)
+    assert neuron.termination_.cost <= one.termination_.cost + 1e-6
+    assert neuron.termination_.reason != "plateau"
 
 
 @pytest.mark.parametrize(
@@ -431,6 +517,48 @@ def test_float32_of_large_means_does_not_crash(X, alpha):
         neuron = LogisticNeuron(alpha=alpha, random_state=0).fit(X, y)
     assert np.isfinite(neuron.coef_).all()
     assert neuron.termination_.cost <= 0.25
+
+
+def test_float32_of_few_rows_and_many_columns_is_separable_as_in_float64():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 64)).astype(np.float32), rng.integers(0, 2, 40)
+    for given in (X, X.astype(np.float64)):
+        with pytest.warns(ConvergenceWarning, match="separable"):
+            neuron = LogisticNeuron(alpha=0.0).fit(given, y)
+        assert neuron.score(given, y) == 1
+
+
+def test_years_and_salaries_in_float32_end_as_in_float64():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(1950, 2010, 300), rng.integers(20_000, 90_000, 300)])
+    y = X[:, 1] + rng.normal(0, 2e4, 300) > 50_000
+    single, double = (LogisticNeuron().fit(X.astype(kind), y) for kind in (np.float32, np.float64))
+    assert single.termination_.reason == double.termination_.reason == "gradient"
+    np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("alphas", [[0.0, 1e-3], [1e-3, 0.0], [0.0]])
+def test_one_hot_columns_in_float32_without_a_penalty_are_cross_validated(alphas):
+    rng = np.random.default_rng(0)
+    X = np.eye(5, dtype=np.float32)[rng.integers(0, 5, (120, 3))].reshape(120, 15)
+    y = rng.integers(0, 2, 120)
+    single, double = (LogisticNeuronCV(alphas=alphas).fit(X.astype(k), y) for k in ("f4", "f8"))
+    assert single.alpha_ == double.alpha_
+    np.testing.assert_allclose(single.scores_, double.scores_, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_float32_that_is_summed_in_float32_does_not_crash_newton(seed, monkeypatch):
+    monkeypatch.setattr("trainer.core.rows.MAX_PROMOTED", 0)
+    rng = np.random.default_rng(seed)
+    n, d = rng.integers(20, 300), rng.integers(2, 30)
+    X = rng.standard_normal((n, d)) * 10 ** rng.uniform(-1, 3, d) + 10 ** rng.uniform(0, 5, d)
+    y = rng.integers(0, 2, n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        neuron = LogisticNeuron(optimizer="newton").fit(X.astype(np.float32), y)
+    assert np.isfinite(neuron.coef_).all()
+    assert neuron.termination_.cost <= 0.25 + 1e-6
 
 
 def test_float32_too_large_to_be_copied_still_trains(monkeypatch):

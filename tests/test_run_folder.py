@@ -146,6 +146,29 @@ def test_where_folders_cannot_be_exchanged_the_next_run_finishes_a_dead_one(fres
     assert 20 < change < len(seen) - 5
 
 
+def test_a_rename_that_fails_leaves_a_whole_run_or_one_that_the_next_completes(target, monkeypatch):
+    def exchange(one, other):
+        raise OSError(errno.EINVAL, "not on this file system")
+
+    monkeypatch.setattr(module, "exchange", exchange)
+    replace, calls = Path.replace, []
+
+    def fails_once(self, there):
+        calls.append(there)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "of a rename")
+        return replace(self, there)
+
+    monkeypatch.setattr(Path, "replace", fails_once)
+    with pytest.raises(OSError, match="of a rename"):
+        write(target)
+    with pytest.raises(RuntimeError), module.run_folder(target, OUTPUTS):
+        raise RuntimeError("the next run, which fails")
+    assert outputs(target) == NEW
+    assert_users_files(target)
+    assert hidden(target.parent) == []
+
+
 def test_what_the_user_saves_while_the_folders_change_places_is_kept(target, monkeypatch):
     exchange = module.exchange
 

@@ -99,6 +99,12 @@ def test_class_weights_that_are_none_are_refused(soft):
         neuron(class_weight="even").fit(X, given)
 
 
+def test_class_weights_too_small_for_their_digits_count_as_next_to_nothing():
+    X, y, _ = problem(2)
+    tiny, tinier = (neuron(class_weight={0: w, 1: 1.0}).fit(X, y) for w in (1e-300, 1e-320))
+    np.testing.assert_allclose(tiny.predict_proba(X), tinier.predict_proba(X), atol=1e-6)
+
+
 # -------------------------------------------------------------------------- soft labels
 
 
@@ -245,6 +251,14 @@ def test_a_pyarrow_table_of_soft_labels_names_the_classes():
     assert_same(model, neuron().fit(X, P))
 
 
+def of_arrays(shape):
+    """An array whose entries are arrays."""
+    values = np.empty(shape, dtype=object)
+    for place in np.ndindex(values.shape):
+        values[place] = np.zeros(2)
+    return values
+
+
 @pytest.mark.parametrize(
     ("X", "y", "weight"),
     [
@@ -252,6 +266,10 @@ def test_a_pyarrow_table_of_soft_labels_names_the_classes():
         ([[1.0], [2.0]], np.array([1, "a"], dtype=object), None),
         ([[1.0], [2.0]], [0, 1], ["a", "b"]),
         ([[{}], [2.0]], [0, 1], None),
+        (np.zeros(2, dtype=[("a", float), ("b", float)]), [0, 1], None),
+        (of_arrays((2, 1)), [0, 1], None),
+        ([[1.0], [2.0]], of_arrays(2), None),
+        ([[1.0], [2.0]], [0, 1], of_arrays(2)),
     ],
 )
 def test_what_numpy_cannot_read_is_refused_with_a_rule(X, y, weight):

@@ -227,7 +227,7 @@ def train(
     TypeError
         If the objective lacks a method that the optimizer needs.
     ValueError
-        If the journal knows another run than this one.
+        If J is not finite at the start, or the journal knows another run than this one.
     TrainingInterrupted
         On Ctrl-C, with the best parameters so far.
     """
@@ -306,6 +306,11 @@ class _Run:
             self.state = self.optimizer.init(self.objective, self.theta)
         else:
             self.state = self.optimizer.resume(self.objective, self.theta, previous)
+        if self.number == 1 and not np.isfinite(self.state.J).all():
+            raise ValueError(
+                "J must be finite where training starts, got "
+                f"{self.state.J[~np.isfinite(self.state.J)][0]}; choose a smaller init or alpha"
+            )
         # A larger increase than the loss's maximum can only come from a diverging penalty.
         self.limit = np.minimum(
             self.state.J + self.objective.loss.max_value, np.finfo(np.float64).max
