@@ -195,6 +195,7 @@ def test_printed_tables_fit_eighty_columns():
         (((0.3, 0.3), np.nan, 1), "finite numbers"),
         (((0.3, np.inf), 1, 1), "finite numbers"),
         (((0.3, 0.3), [], []), "at least one row"),
+        ((([], 0.3), [[]], [1]), "at least one row and one column"),
         (((0.3, 0.3), [1, 2], [1, 0], [1, -1]), "sample_weight must hold a finite number >= 0"),
         (((0.3, 0.3), [1, 2], [1, 0], [0, 0]), "not 0 for all"),
         (((0.3, 0.3), [1, 2], [1, 0], [1]), "each of 2 samples"),

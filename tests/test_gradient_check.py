@@ -69,6 +69,8 @@ def test_missing_values_are_told(X):
         check_gradient(X, [1], [0.5], 0.3)
     with pytest.raises(ValueError, match="at least one row"):
         check_gradient(np.empty((0, 1)), [], [0.5], 0.3)
+    with pytest.raises(ValueError, match="at least one row and one column"):
+        check_gradient(np.empty((1, 0)), [1], [], 0.3)
 
 
 def test_one_plain_number_with_a_soft_label_can_be_checked():
