@@ -114,8 +114,8 @@ def checked_problem(X: Any, y: Any, w: Any, b: Any) -> tuple[Array, Array, Array
     if not (y.size and w.size) or not all((np.abs(part) <= LARGEST).all() for part in (x, theta)):
         raise ValueError(
             f"X, w and b must hold finite numbers of at most {LARGEST:g} in absolute value and X "
-            f"at least one row and one column, got X of shape {x.shape}, w = {w.tolist()} and b = {b}; impute or "
-            "drop missing values"
+            f"at least one row and one column, got X of shape {x.shape}, w = {w.tolist()} and "
+            f"b = {b}; impute or drop missing values"
         )
     return x.reshape(-1, w.size), y.reshape(-1), w.reshape(-1), float(b)
 
