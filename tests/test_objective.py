@@ -1,5 +1,6 @@
 """J, dJ and d²J of a bank: by value, in blocks, one by one, weighted, sparse."""
 
+import tracemalloc
 from threading import current_thread, main_thread
 from time import sleep
 
@@ -128,6 +129,54 @@ def test_mean_square_features_are_the_diagonal_of_the_gram_matrix(sparse, weight
     objective = Objective(ArrayRows(csr_array(X) if sparse else X, y, weight), alpha)
     expected = np.einsum("iik->ik", objective.gram())
     np.testing.assert_allclose(objective.mean_square_features(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mean_squares_are_computed_once_and_follow_the_rows(weighted):
+    X, y, weight, theta, alpha = problem(weighted=weighted)
+    objective = Objective(ArrayRows(X, y, weight), alpha)
+    of_neuron = objective.select(np.array([1]))
+    found = objective.mean_square_features()
+    objective.hessian_diagonal_at_zero()
+    assert objective.n_passes == 1
+    from_hessian = Objective(ArrayRows(X, y, weight), alpha)
+    from_hessian.value_gradient_hessian(np.zeros_like(theta))
+    np.testing.assert_allclose(from_hessian.mean_square_features(), found, rtol=1e-13)
+    assert from_hessian.n_passes == (2 if weighted else 1)
+    expected = np.average(X**2, axis=0, weights=weight[:, 1] if weighted else None)
+    np.testing.assert_allclose(of_neuron.mean_square_features()[:-1, 0], expected, rtol=1e-12)
+    half = objective.sample(np.random.default_rng(0), len(X) // 2)
+    assert (half.mean_square_features() != found).any()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_hessian_operator_is_the_hessian_product(sparse, weighted, fit_intercept):
+    X, y, weight, theta, alpha = problem(weighted=weighted)
+    rows = ArrayRows(csr_array(X) if sparse else X, y, weight)
+    objective = Objective(rows, alpha, fit_intercept).select(np.array([2, 0]))
+    theta = 3 * theta[:, [2, 0]]  # with negative curvature in some rows
+    direction = np.random.default_rng(1).normal(size=theta.shape)
+    expected = objective.hessian_product(theta, direction)
+    product = objective.hessian_operator(theta)
+    np.testing.assert_allclose(product(direction), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(product(-2 * direction), -2 * expected, rtol=1e-12, atol=1e-15)
+
+
+def test_no_pass_over_sparse_rows_copies_their_entries(monkeypatch):
+    """SciPy copies a view of less than half of an array, when it makes a matrix of it."""
+    monkeypatch.setattr(parallel, "available_threads", lambda: 2)
+    n = 40_000
+    X = csr_array((np.ones(60 * n), np.tile(np.arange(60), n), np.arange(0, 60 * n + 1, 60)))
+    objective = Objective(ArrayRows(X, np.arange(n) % 2.0), 1e-4)
+    theta = np.zeros((61, 1))
+    objective.value_and_gradient(theta)
+    tracemalloc.start()
+    objective.value_and_gradient(theta)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.data.nbytes / 4
 
 
 def test_float32_answers_to_its_precision():

@@ -31,11 +31,9 @@ def two_blas_threads():
 
 def test_blas_is_held_for_a_session_and_restored(two_blas_threads):
     with parallel.session():
-        assert blas_threads() == {2}  # nothing has asked for it yet
-        parallel.hold_blas()
         assert blas_threads() == {1}
         with parallel.session():
-            parallel.hold_blas()
+            pass
         assert blas_threads() == {1}
     assert blas_threads() == {2}
 
@@ -44,22 +42,27 @@ def test_blas_is_held_for_a_session_and_restored(two_blas_threads):
 def test_interrupted_limit_is_lifted_by_the_next_fit(when, two_blas_threads, monkeypatch):
     """Ctrl-C after the limit is set, and before it is lifted."""
 
-    def interrupt(*_):
+    set_threads = parallel._set_blas_threads
+
+    def limited(numbers):
+        set_threads(numbers)
+        if when == "acquire":
+            raise KeyboardInterrupt
+
+    def interrupt(numbers):
         raise KeyboardInterrupt
 
     def interrupted():
-        with monkeypatch.context() as patch, parallel.session():
-            if when == "acquire":
-                patch.setattr(parallel, "_give_up_control", interrupt)
-            parallel.hold_blas()
-            patch.setattr(parallel.BLAS_LIMIT.limiter, "restore_original_limits", interrupt)
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "_set_blas_threads", limited)
+            with parallel.session():
+                patch.setattr(parallel, "_set_blas_threads", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert blas_threads() == {1}
     with parallel.session():
         assert parallel.available_threads() == min(2, parallel.cpu_count())
-        parallel.hold_blas()
     assert blas_threads() == {2}
 
 
@@ -70,13 +73,11 @@ def test_overlapping_sessions_restore_blas(two_blas_threads):
 
     def a():
         with parallel.session():
-            parallel.hold_blas()
             a_may_leave.wait()
         a_has_left.wait()
 
     def b():
         with parallel.session():
-            parallel.hold_blas()
             a_may_leave.wait()
             a_has_left.wait()
             seen.append(blas_threads())
@@ -152,6 +153,30 @@ def test_joblibs_inner_limit_is_kept():
     assert found == [1, 1]
 
 
+@pytest.mark.parametrize(("n", "d"), [(569, 30), (5_000, 100), (300, 600)])
+def test_a_fit_leaves_the_other_cores_alone(n, d):
+    """BLAS's own threads would spin on them for the whole of a fit of one block."""
+    code = """if True:
+        import sys, time
+        import numpy as np
+        from trainer import LogisticNeuron
+
+        n, d = map(int, sys.argv[1:])
+        X = np.random.default_rng(0).normal(size=(n, d))
+        y = X[:, 0] > 0
+        LogisticNeuron(n_starts=1).fit(X, y)
+        time.sleep(0.3)  # until no thread spins
+        in_all, here = time.process_time(), time.thread_time()
+        LogisticNeuron(n_starts=1).fit(X, y)
+        print(time.process_time() - in_all, time.thread_time() - here)
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(n), str(d)]
+    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    in_all, here = map(float, found.stdout.split())
+    assert in_all < 1.2 * here + 0.01
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_blas_is_restored_after_an_error_in_a_fit(two_blas_threads, error):
     X = np.random.default_rng(0).normal(size=(400, 3))
@@ -176,7 +201,6 @@ def test_blas_is_restored_after_an_error_in_a_fit(two_blas_threads, error):
 
 def test_a_child_process_is_not_limited(two_blas_threads):
     with parallel.session():
-        parallel.hold_blas()
         child = os.fork()
         if child == 0:
             os._exit(0 if blas_threads() == {2} and parallel.BLAS_LIMIT.n_holders == 0 else 1)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csc_array
 
 from trainer.core.loss import Loss, sigmoid_derivative
 from trainer.core.parallel import scratch
@@ -78,6 +79,12 @@ def hessian_product_sums(block: Block, theta: Array, direction: Array, loss: Los
     return (_back_to_parameters(block, upstream),)
 
 
+def curvatures(block: Block, theta: Array, loss: Loss) -> Array:
+    """weight·d²l/dz² of each row, (m, K): no sum, the weights of `gram_product_sums`."""
+    _, _, d2l_dz2 = loss.evaluate(_weighted_sums(block, theta), block.y, 2)
+    return d2l_dz2 if block.weight is None else d2l_dz2 * block.weight
+
+
 def score_product_sums(block: Block, theta: Array, loss: Loss) -> tuple[Array]:
     """Σ weight·(dl/dθ)(dl/dθ)ᵀ = Σ weight·(dl/dz)²·(dz/dθ)(dz/dθ)ᵀ (d + 1, d + 1, K)."""
     _, dl_dz = loss.evaluate(_weighted_sums(block, theta), block.y, 1)
@@ -122,7 +129,10 @@ def squared_feature_sums(block: Block) -> tuple[Array]:
     """Σ weight·(dz/dθ)², the diagonal of `gram_sums`, (d + 1, 1 or K)."""
     X = block.X
     weight = np.ones((X.shape[0], 1), X.dtype) if block.weight is None else block.weight
-    squares = X**2 if isinstance(X, np.ndarray) else _with_data(X, X.data**2)
+    if isinstance(X, np.ndarray):
+        squares = X**2
+    else:
+        squares = compressed(type(X), X.shape, X.data**2, X.indices, X.indptr)
     sums = np.empty((X.shape[1] + 1, weight.shape[1]))
     sums[:-1] = squares.T @ weight
     sums[-1] = np.add.reduce(weight, axis=0, dtype=np.float64)
@@ -160,7 +170,7 @@ def _back_to_parameters(block: Block, upstream: Array) -> Array:
         upstream *= block.weight
     X = block.X
     sums = np.empty((X.shape[1] + 1, upstream.shape[1]))
-    sums[:-1] = np.dot(upstream.T, X).T if isinstance(X, np.ndarray) else X.T @ upstream
+    sums[:-1] = np.dot(upstream.T, X).T if isinstance(X, np.ndarray) else _transposed(X) @ upstream
     sums[-1] = np.add.reduce(upstream, axis=0)
     return sums
 
@@ -232,6 +242,15 @@ def _symmetric_product(X: Array, factor: Array) -> Array:
     return product
 
 
-def _with_data(X: Any, data: Array) -> Any:
-    """A sparse matrix that shares X's sparsity pattern but has other values."""
-    return type(X)((data, X.indices, X.indptr), shape=X.shape)
+def compressed(
+    kind: type, shape: tuple[int, int], data: Array, indices: Array, indptr: Array
+) -> Any:
+    """A CSR or CSC matrix over these arrays; SciPy's constructor copies views of a small part."""
+    matrix = kind(shape, dtype=data.dtype)
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    return matrix
+
+
+def _transposed(X: Any) -> Any:
+    """Xᵀ of a CSR matrix that shares its memory."""
+    return compressed(csc_array, X.shape[::-1], X.data, X.indices, X.indptr)

@@ -291,7 +291,7 @@ class _Curvature:
         """The sign of an eigenvalue smaller than this is uncertain."""
         self.matrix: Array | None = None
         if hessian is None:
-            self.objective = bank.select(neuron)
+            self.multiply = bank.select(neuron).hessian_operator(theta)
         else:
             self.matrix = hessian[:size, :size] * np.outer(self.scale, self.scale)
 
@@ -384,6 +384,5 @@ class _Curvature:
     def _product(self, vector: Array) -> Array:
         direction = np.zeros_like(self.theta)
         direction[: self.size, 0] = self.scale * vector
-        product = self.objective.hessian_product(self.theta, direction)
-        scaled: Array = self.scale * product[: self.size, 0]
+        scaled: Array = self.scale * self.multiply(direction)[: self.size, 0]
         return scaled

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import vstack
 
 from trainer.core import parallel
-from trainer.core.kernels import OUTER_PRODUCTS, Block
+from trainer.core.kernels import OUTER_PRODUCTS, Block, compressed
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
@@ -26,9 +26,6 @@ BLOCK_BYTES = 2**21
 
 MIN_BLOCK_ROWS = 256
 """Minimum rows per block; below this, call overhead exceeds the arithmetic."""
-
-MAX_BANK_ON_BLAS_THREADS = 8
-"""Banks with more neurons than this run BLAS on one core: their products are too small to share."""
 
 MIN_SHARED_BLOCK = 2**21
 """Minimum number of products before a single block, or sparse rows, are divided among threads."""
@@ -157,8 +154,8 @@ class ArrayRows:
             return kernel(self._block(None), *args)
         size = self._block_rows(n_neurons)
         with parallel.session():
-            if n_neurons > MAX_BANK_ON_BLAS_THREADS:
-                parallel.hold_blas()
+            if n_neurons == 1 and size >= self.n_rows:
+                return kernel(self._block(None), *args)
             n_products = 1
             if getattr(kernel, "func", kernel) in OUTER_PRODUCTS:
                 n_products = self.n_features
@@ -187,7 +184,6 @@ class ArrayRows:
         n_neurons = args[0].shape[1] if args else 1
         step = self.n_rows if self.is_sparse else self._block_rows(n_neurons)
         with parallel.session(), np.errstate(all="ignore"):
-            parallel.hold_blas()
             return self._add_blocks(kernel, args, range(0, self.n_rows, step))
 
     def _one_block(
@@ -280,7 +276,6 @@ class ArrayRows:
 
     def sample(self, rng: np.random.Generator, size: int) -> "ArrayRows":
         """See `Rows.sample`."""
-        parallel.hold_blas()  # for the passes over all rows later in the same session
         candidates: Any = self.n_rows
         if self.weight is not None and not (counts := self.weight.any(axis=1)).all():
             candidates = np.flatnonzero(counts)  # else a sample may have no weight at all
@@ -319,6 +314,11 @@ class ArrayRows:
         if self.weight is not None:
             factors = factors * self.weight
         return ArrayRows(self.X, self.y, factors, y_of, weight_of)
+
+    def with_weights(self, function: Callable[..., Array], *args: Any) -> "ArrayRows":
+        """The same rows with ``function(block, *args)`` (n, K) as weights, but the same divisor."""
+        weight = function(self._block(None), *args)
+        return ArrayRows(self.X, self.y, weight, self.y_of, weight_sum=self.weight_sum)
 
     def _take(self, index: Array) -> tuple[Any, Array, Array | None]:
         """Copies of some of the rows."""
@@ -529,8 +529,8 @@ def _rows_of_csr(X: Any, part: slice) -> Any:
     first, end, _ = part.indices(X.shape[0])
     start = X.indptr[first]
     data = slice(start, X.indptr[end])
-    arrays = X.data[data], X.indices[data], X.indptr[first : end + 1] - start
-    return type(X)(arrays, shape=(end - first, X.shape[1]))
+    shape, indptr = (end - first, X.shape[1]), X.indptr[first : end + 1] - start
+    return compressed(type(X), shape, X.data[data], X.indices[data], indptr)
 
 
 def _scatter(sums: Array, neurons: Array, n_neurons: int) -> Array:

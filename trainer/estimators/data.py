@@ -46,8 +46,9 @@ features and two steps have to be numbers too."""
 WEIGHT_SUMS = {np.float64: (1e-100, 1e100), np.float32: (1e-15, 1e15)}
 """Smallest and largest total weight. Beyond, sums overflow, or weights have few digits left."""
 
-CHECKED_AT_ONCE = 2**17
-"""Entries of X that are checked at once, which stay in a core's cache."""
+CHECKED_AT_ONCE, OF_SMALL_X = 2**17, 2**13
+"""Entries of X that are checked at once, which stay in a core's cache. Of a small X, so few that
+BLAS starts no threads for them: they would keep spinning during the fit."""
 
 
 class Data(NamedTuple):
@@ -203,7 +204,8 @@ def check_values(X: Any, estimator: Any, dtype: Any) -> None:
     values = X if isinstance(X, np.ndarray) else X.data[np.newaxis]
     if values.flags.f_contiguous:
         values = values.T
-    step = max(1, CHECKED_AT_ONCE // max(1, values.shape[1]))
+    at_once = CHECKED_AT_ONCE if values.size > 8 * CHECKED_AT_ONCE else OF_SMALL_X
+    step = max(1, at_once // max(1, values.shape[1]))
     starts = range(0, len(values), step)
     with np.errstate(all="ignore"):
         # no number is larger than the root of the sum of all squares, which BLAS is quick to add

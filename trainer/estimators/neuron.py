@@ -619,11 +619,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             (name for name, kind in OPTIMIZERS.items() if isinstance(result.optimizer, kind)),
             type(result.optimizer).__name__,
         )
-        self.loss_curve_ = np.array([record.cost.mean() for record in records])
+        self.loss_curve_ = np.mean([record.cost for record in records], axis=1)
         self._history: dict[str, Array] = {
             "iteration": np.arange(len(records)),
             "cost": self.loss_curve_,
-            "gradient_max": np.array([record.gradient_max.max() for record in records]),
+            "gradient_max": np.max([record.gradient_max for record in records], axis=1),
         }
         self.validation_curve_ = None
         if records[-1].validation_cost is not None:

@@ -31,7 +31,7 @@ from sklearn.utils.validation import _check_method_params
 
 from trainer.core.loss import Loss, RecordedSquaredError, SignedSquaredError, sigmoid
 from trainer.core.objective import Objective
-from trainer.core.parallel import hold_blas, session
+from trainer.core.parallel import session
 from trainer.core.rows import MIN_BLOCK_ROWS
 from trainer.core.solve import solve
 from trainer.core.training import History, TrainingInterrupted, train
@@ -60,10 +60,6 @@ MIN_SAMPLE_ROWS = 8_000
 """On larger data, the first minimum and the curvature are estimated on this many rows, or on 50
 times the number of parameters if that is more. With 4 000 of 20 000 x 50 the folds took six passes
 over all rows instead of four, and the whole 8 % more processor time."""
-
-MAX_INVERSE_ON_ONE_THREAD = 300
-"""Smaller matrices are inverted faster by one thread of BLAS than by two: one of 31 in 26 instead
-of 39 µs, of 201 in .7 instead of 1.9 ms, of 401 in 5.6 instead of 4.5 ms."""
 
 MAX_PARAMETERS = 2 * 10**8
 """Largest number of parameters of all penalties, folds and classes, which are kept: 1.6 GB."""
@@ -632,17 +628,14 @@ class _Curvature:
         distinct, where = np.unique(measured, return_inverse=True)
         places = np.searchsorted(neurons, distinct)
         part = sample.select(distinct)
-        with session():
-            if self.objective.n_parameters <= MAX_INVERSE_ON_ONE_THREAD:
-                hold_blas()
-            hessians = part.value_gradient_hessian(theta[:, places])[2][..., where]
-            alpha = self.objective.alpha
-            np.einsum("iik->ik", hessians)[:-1] += alpha[neurons] - alpha[measured]
-            return inverse_hessians(
-                hessians,
-                lambda k: sample.select(neurons[[k]]).gram()[..., 0],
-                self.objective.loss.min_curvature,
-            )
+        hessians = part.value_gradient_hessian(theta[:, places])[2][..., where]
+        alpha = self.objective.alpha
+        np.einsum("iik->ik", hessians)[:-1] += alpha[neurons] - alpha[measured]
+        return inverse_hessians(
+            hessians,
+            lambda k: sample.select(neurons[[k]]).gram()[..., 0],
+            self.objective.loss.min_curvature,
+        )
 
 
 def _sampled(objective: Objective, seed: int) -> Objective:
