@@ -19,6 +19,7 @@ from trainer import (
     consistency_band,
     reliability_curve,
 )
+from trainer.inspection import evaluation
 
 
 def forecasts(n=400, seed=0):
@@ -170,6 +171,23 @@ def test_a_band_is_the_same_with_a_seed_and_never_too_long():
     assert (first.lower <= first.prob_pred).mean() > 0.9
     few = consistency_band(p[:50], sample_weight=weight[:50], n_resamples=20)
     assert len(few.prob_pred) == np.count_nonzero(weight[:50])
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_a_band_of_pooled_forecasts_is_that_of_all(weighed, monkeypatch):
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.7, 0.9, 5000)
+    options = {"sample_weight": rng.integers(1, 4, 5000).astype(float) if weighed else None}
+    all_of_them = consistency_band(p, n_resamples=1000, random_state=0, **options)
+    monkeypatch.setattr(evaluation, "BAND_GROUPS", 600)
+    pooled = consistency_band(p, n_resamples=1000, random_state=1, **options)
+    at = np.linspace(0.02, 0.98, 97)
+    for side in ("lower", "upper"):
+        found, expected = (
+            np.interp(at, band.prob_pred, getattr(band, side)) for band in (pooled, all_of_them)
+        )
+        assert np.abs(found - expected).max() < 0.02  # the band is .1 wide, and drawn at random
+        assert np.abs((found - expected).mean()) < 0.001
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
