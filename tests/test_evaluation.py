@@ -187,7 +187,7 @@ def test_a_band_of_pooled_forecasts_is_that_of_all(weighed, monkeypatch):
             np.interp(at, band.prob_pred, getattr(band, side)) for band in (pooled, all_of_them)
         )
         assert np.abs(found - expected).max() < 0.02  # the band is .1 wide, and drawn at random
-        assert np.abs((found - expected).mean()) < 0.001
+        assert np.abs((found - expected).mean()) < 0.003  # .001 between two draws of the same
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
