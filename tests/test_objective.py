@@ -131,24 +131,6 @@ def test_mean_square_features_are_the_diagonal_of_the_gram_matrix(sparse, weight
     np.testing.assert_allclose(objective.mean_square_features(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_mean_squares_are_computed_once_and_follow_the_rows(weighted):
-    X, y, weight, theta, alpha = problem(weighted=weighted)
-    objective = Objective(ArrayRows(X, y, weight), alpha)
-    of_neuron = objective.select(np.array([1]))
-    found = objective.mean_square_features()
-    objective.hessian_diagonal_at_zero()
-    assert objective.n_passes == 1
-    from_hessian = Objective(ArrayRows(X, y, weight), alpha)
-    from_hessian.value_gradient_hessian(np.zeros_like(theta))
-    np.testing.assert_allclose(from_hessian.mean_square_features(), found, rtol=1e-13)
-    assert from_hessian.n_passes == (2 if weighted else 1)
-    expected = np.average(X**2, axis=0, weights=weight[:, 1] if weighted else None)
-    np.testing.assert_allclose(of_neuron.mean_square_features()[:-1, 0], expected, rtol=1e-12)
-    half = objective.sample(np.random.default_rng(0), len(X) // 2)
-    assert (half.mean_square_features() != found).any()
-
-
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [False, True])

@@ -85,7 +85,6 @@ class Objective:
         self.is_sparse = rows.is_sparse
         self.shares_curvature = len(self.alpha) == 1 and len(rows.weight_sum) == 1
         self.rounding = 1e-14 if rows.dtype == np.float64 else 3e-8
-        self._mean_squares: list[Array] = []
 
     @classmethod
     def from_arrays(
@@ -139,10 +138,7 @@ class Objective:
         """J (K,), dJ/dθ (d + 1, K) and d²J/dθ² (d + 1, d + 1, K), in one pass over the rows."""
         values, sums, hessian = self._sum_loss(kernels.hessian_sums, theta)
         hessian /= self.rows.weight_sum
-        diagonal = np.einsum("iik->ik", hessian)
-        if not (self._mean_squares or len(self.rows.weight_sum) > 1 or theta.any()):
-            self._mean_squares.append(diagonal[:, :1] / self.loss.curvature_at_zero)
-        diagonal[:-1] += self.alpha
+        np.einsum("iik->ik", hessian)[:-1] += self.alpha
         return (
             self._with_penalty(values, theta),
             self._derivative(sums, theta),
@@ -235,10 +231,8 @@ class Objective:
 
     def mean_square_features(self) -> Array:
         """Mean of each column's x̃² over the rows (d + 1, 1 or K): the diagonal of `gram`."""
-        if not self._mean_squares:
-            (squares,) = self._sum(kernels.squared_feature_sums)
-            self._mean_squares.append(squares / self.rows.weight_sum)
-        return self._mean_squares[0]
+        (squares,) = self._sum(kernels.squared_feature_sums)
+        return squares / self.rows.weight_sum
 
     def hessian_diagonal_at_zero(self) -> Array:
         """Diagonal of d²J/dθ² at θ = 0, where d²l/dz² is equal for all rows, (d + 1, 1 or K)."""
@@ -259,10 +253,7 @@ class Objective:
     def select(self, neurons: Array) -> "Objective":
         """The objective of some of the bank's neurons."""
         alpha = self.alpha if len(self.alpha) == 1 else self.alpha[neurons]
-        selected = self._with(self.rows.select(neurons), alpha)
-        if len(self.rows.weight_sum) == 1:
-            selected._mean_squares = self._mean_squares  # one list: found once for all
-        return selected
+        return self._with(self.rows.select(neurons), alpha)
 
     def _with_penalty(self, sums: Array, theta: Array) -> Array:
         squares = np.vecdot(theta[:-1].T, theta[:-1].T)

@@ -25,9 +25,9 @@ BLOCK_BYTES = 2**21
 """Bytes per block: a block stays in a core's cache from the forward to the backward pass."""
 
 MANY_BLOCKS = 16
-"""From this many blocks on, those of a single neuron are twice as large: threads that share Python's
-lock need some 70 µs a block for its calls. 1 000 000 × 100 took 97 instead of 105 ms, 100 000 × 50
-3.0 instead of 3.6."""
+"""From this many blocks on, those of a single neuron are twice as large: threads that share
+Python's lock need some 70 µs for the calls of a block. A pass over 1 000 000 × 100 took 97 instead
+of 105 ms, over 100 000 × 50 3.0 instead of 3.6."""
 
 MIN_BLOCK_ROWS = 256
 """Minimum rows per block; below this, call overhead exceeds the arithmetic."""
