@@ -17,7 +17,7 @@ LAYERS = {
     "optimizers": {"numpy", "scipy"},
     "core.parallel": {"numpy", "joblib", "threadpoolctl"},
     "core.loss": {"numpy"},
-    "core.kernels": {"numpy"},
+    "core.kernels": {"numpy", "scipy"},
     "core.rows": {"numpy", "scipy"},
     "core.objective": {"numpy", "scipy"},
     "core.termination": set(),

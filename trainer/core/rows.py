@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import vstack
 
 from trainer.core import parallel
-from trainer.core.kernels import OUTER_PRODUCTS, Block, compressed
+from trainer.core.kernels import OUTER_PRODUCTS, Block, rows_of_csr, shares_pairs
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[Array, ...]]
@@ -161,9 +161,8 @@ class ArrayRows:
         with parallel.session():
             if n_neurons == 1 and size >= self.n_rows:
                 return kernel(self._block(None), *args)
-            n_products = 1
-            if getattr(kernel, "func", kernel) in OUTER_PRODUCTS:
-                n_products = self.n_features
+            is_outer = getattr(kernel, "func", kernel) in OUTER_PRODUCTS
+            n_products = self.n_features if is_outer else 1
             is_whole = size >= self.n_rows or (self.is_sparse and self._is_small(n_neurons))
             if not is_whole:  # a small fit need not ask the system for its processors
                 n_threads = parallel.session_threads()
@@ -174,6 +173,8 @@ class ArrayRows:
                     most = share if self.is_sparse else ROWS_PER_FEATURE * self.n_features
                     size, min_blocks = max(size, min(share, most)), 2
                 is_whole = size >= self.n_rows
+            if is_whole and is_outer and shares_pairs(n_neurons, self.n_features):
+                return kernel(self._block(None), *args)  # threads would compute the pairs twice
             if is_whole:
                 return self._one_block(kernel, args, n_neurons * n_products)
             starts = range(0, self.n_rows, size)
@@ -243,7 +244,7 @@ class ArrayRows:
         """Some of the rows, or all, with the target and weight columns of each neuron."""
         X, y, weight = self.X, self.y, self.weight
         if part is not None:
-            X, y = X[part] if isinstance(X, np.ndarray) else _rows_of_csr(X, part), y[part]
+            X, y = X[part] if isinstance(X, np.ndarray) else rows_of_csr(X, part), y[part]
             weight = None if weight is None else weight[part]
         if self.y_of is not None:
             y = _columns(y, self.y_of)
@@ -529,15 +530,6 @@ def add_sums(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
             else:
                 totals[i] = totals[i] + more
     return tuple(totals)
-
-
-def _rows_of_csr(X: Any, part: slice) -> Any:
-    """Consecutive rows of a CSR matrix that share its memory; SciPy's slices are copies."""
-    first, end, _ = part.indices(X.shape[0])
-    start = X.indptr[first]
-    data = slice(start, X.indptr[end])
-    shape, indptr = (end - first, X.shape[1]), X.indptr[first : end + 1] - start
-    return compressed(type(X), shape, X.data[data], X.indices[data], indptr)
 
 
 def _scatter(sums: Array, neurons: Array, n_neurons: int) -> Array:

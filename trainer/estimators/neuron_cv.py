@@ -489,7 +489,8 @@ class _LogLoss(Loss):
             return (-xlogy(y, q) - xlogy(1 - y, one_minus_q),)
         if isinstance(self.encoded_by, SignedSquaredError):
             y = (1 - y) / 2
-        return (np.logaddexp(0, z) - y * z,)
+        # log(1 + exp(z)); NumPy's logaddexp takes five times as long
+        return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - y * z,)
 
 
 class _Bank:
