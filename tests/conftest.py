@@ -1,7 +1,9 @@
 """Settings that must stand before anything is imported, and what several test files share."""
 
 import os
+import sys
 
+import pytest
 from browser import chromium
 from hypothesis import HealthCheck, settings
 
@@ -27,6 +29,15 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Pyplot warns of the 21st, in whichever test of this process that is."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
 
 COVERAGE = 95
 """Per cent of the lines and branches that a run of all tests must reach."""
