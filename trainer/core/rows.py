@@ -159,10 +159,11 @@ class ArrayRows:
             return kernel(self._block(None), *args)
         size = self._block_rows(n_neurons)
         with parallel.session():
-            if n_neurons == 1 and size >= self.n_rows:
+            if n_neurons == 1 and size >= self.n_rows:  # nor is there anything to divide here
                 return kernel(self._block(None), *args)
-            is_outer = getattr(kernel, "func", kernel) in OUTER_PRODUCTS
-            n_products = self.n_features if is_outer else 1
+            n_products = 1
+            if getattr(kernel, "func", kernel) in OUTER_PRODUCTS:
+                n_products = self.n_features
             is_whole = size >= self.n_rows or (self.is_sparse and self._is_small(n_neurons))
             if not is_whole:  # a small fit need not ask the system for its processors
                 n_threads = parallel.session_threads()
@@ -173,10 +174,8 @@ class ArrayRows:
                     most = share if self.is_sparse else ROWS_PER_FEATURE * self.n_features
                     size, min_blocks = max(size, min(share, most)), 2
                 is_whole = size >= self.n_rows
-            if is_whole and is_outer and shares_pairs(n_neurons, self.n_features):
-                return kernel(self._block(None), *args)  # threads would compute the pairs twice
             if is_whole:
-                return self._one_block(kernel, args, n_neurons * n_products)
+                return self._one_block(kernel, args, n_products)
             starts = range(0, self.n_rows, size)
             if n_threads == 1 or len(starts) < min_blocks:
                 return self._add_blocks(kernel, args, starts)
@@ -197,8 +196,10 @@ class ArrayRows:
     ) -> tuple[Array, ...]:
         """All rows as one block; its neurons are divided among threads if that is faster."""
         n_neurons = args[0].shape[1] if args else 1
-        work = self.n_rows * self.n_features * n_products
-        if self.is_sparse or n_neurons == 1 or work < MIN_SHARED_BLOCK:
+        work = self.n_rows * self.n_features * n_neurons * n_products
+        # each thread would compute the pairs that outer products share
+        is_shared = n_products > 1 and shares_pairs(n_neurons, self.n_features)
+        if self.is_sparse or n_neurons == 1 or work < MIN_SHARED_BLOCK or is_shared:
             return kernel(self._block(None), *args)
         n_threads = min(parallel.session_threads(), n_neurons)
         parts = np.array_split(np.arange(n_neurons), n_threads)
