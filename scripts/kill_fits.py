@@ -131,6 +131,7 @@ def cases(with_cluster: bool) -> dict[str, tuple[Rows, dict[str, Any]]]:
         "auto, bank": (bank, {"alpha": 1e-6}),
         "auto, class weights": (bank, {"class_weight": "balanced", "fit_intercept": False}),
         "samples": (large, {"tol": 1e-12}),
+        "stronger penalty": (lambda place: table(1_000, 120), {"tol": 1e-9}),
         "samples, starts": (lambda place: table(90_000, 6, share_wrong=0.1), {"n_starts": 6}),
         "starts": (outliers, {"n_starts": 8, "optimizer": "lbfgs"}),
         "starts, newton": (outliers, {"n_starts": 8, "optimizer": "newton"}),

@@ -83,10 +83,18 @@ def large():
     return X, (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
 
 
+def few_rows():
+    """Rows so few that `auto` solves the problem with a stronger penalty first."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(1_000, 120))
+    return X, (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
+
+
 CASES = {
     "one run": lambda: ((X_CANCER, Y_CANCER), {}),
     "a second start": lambda: (hard_data(), {"alpha": 1e-5, "random_state": 0}),
     "samples first": lambda: (large(), {"n_starts": 1}),
+    "a stronger penalty first": lambda: (few_rows(), {"n_starts": 1, "alpha": 1e-3}),
     "a bank": lambda: (load_iris(return_X_y=True), {}),
     "early stopping": lambda: (
         (X_CANCER, Y_CANCER), {"optimizer": "adam", "early_stopping": True, "random_state": 0}
@@ -118,12 +126,16 @@ def test_history_counts_and_times_what_happened(case, callback):
     assert (np.diff(history["seconds"]) >= 0).all()
     end = neuron.termination_
     assert history["seconds"].iloc[-1] <= end.seconds <= elapsed
-    n_runs = {"a second start": 2, "samples first": 3}.get(case, 1)
+    n_runs = {"a second start": 2, "samples first": 3, "a stronger penalty first": 2}.get(case, 1)
     assert ("run" in history) == (n_runs > 1)
     if n_runs > 1:
         np.testing.assert_array_equal(history["run"].unique(), np.arange(1, n_runs + 1))
     if case == "samples first":
         assert history.groupby("run")["n_rows"].first().tolist() == [2_500, 20_000, 100_000]
+    assert ("n_rows" in history) == (case == "samples first")
+    if case == "a stronger penalty first":
+        assert history.groupby("run")["alpha"].first().tolist() == [1e-2, 1e-3]
+    assert ("alpha" in history) == (case == "a stronger penalty first")
     if callback:
         assert watcher.n_seen == neuron.n_iter_ - (n_runs - 1)  # runs' starts are no iterations
     assert end.n_passes > 0

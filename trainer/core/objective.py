@@ -109,6 +109,10 @@ class Objective:
         """The same objective over other rows."""
         return self._with(rows, self.alpha)
 
+    def with_penalty(self, factor: float) -> "Objective":
+        """The same objective with alpha times `factor`."""
+        return self._with(self.rows, factor * self.alpha)
+
     def _with(self, rows: Rows, alpha: Array) -> "Objective":
         return Objective(rows, alpha, self.fit_intercept, self.loss, self.counter)
 

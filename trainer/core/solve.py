@@ -1,5 +1,6 @@
 """From a start to a minimum: train, try other starts, check what was reached."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from trainer.core.parallel import session
 from trainer.core.row_space import RowSpace, row_space
 from trainer.core.termination import Termination, message
 from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
-from trainer.optimizers.auto import choose
+from trainer.optimizers.auto import Choice, choose
 from trainer.optimizers.base import Optimizer
 from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
 from trainer.optimizers.preconditioner import curvature_inverses
@@ -286,7 +287,7 @@ class _Solve:
         return {"n_passes": self.objective.n_passes, "seconds": self.history.records[-1].seconds}
 
     def _run(self, neurons: Array, theta: Array) -> Result:
-        """Train some neurons with the given optimizer, or with the chosen one and its samples."""
+        """Train some neurons with the given optimizer, or the chosen one after easier problems."""
         if self.space is not None:
             return self._run_inside(self.space, neurons, theta)
         objective, shared = self.objective.select(neurons), self._shared(neurons)
@@ -294,23 +295,29 @@ class _Solve:
         if optimizer is not None:
             optimizer = _of_neurons(optimizer, neurons)
         if optimizer is None:
-            optimizer, sizes = choose(objective, len(theta), len(neurons))
-            rng = np.random.default_rng(self.seed)
-            sample = objective
-            for n_rows in sizes:
-                sample = objective.sample(rng, n_rows)
+            choice = choose(objective, len(theta), len(neurons))
+            optimizer, easier = choice.optimizer, objective
+            for easier in self._easier(choice, objective, theta):
                 solved = train(
-                    sample, choose(sample, len(theta), len(neurons)).optimizer, theta,
+                    easier, choose(easier, len(theta), len(neurons)).optimizer, theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
-                    min_decrease=1e-3 * len(theta) / n_rows,  # below the sampling error
+                    min_decrease=1e-3 * len(theta) / easier.n_rows,  # below the sampling error
                     **shared,
                 )  # fmt: skip
                 theta = solved.theta
                 if any(end.reason == "interrupted" for end in solved.terminations):
                     return solved
-            if sizes:
-                optimizer = PreconditionedLBFGS(inverse=curvature_inverses(sample, theta))
+            if choice.samples:
+                optimizer = PreconditionedLBFGS(inverse=curvature_inverses(easier, theta))
         return train(objective, optimizer, theta, **self.settings, **shared)
+
+    def _easier(self, choice: Choice, objective: Objective, theta: Array) -> Iterator[Objective]:
+        """The easier problems to solve first; a stronger penalty only from θ = 0 on."""
+        rng = np.random.default_rng(self.seed)
+        for n_rows in choice.samples:
+            yield objective.sample(rng, n_rows)
+        if choice.penalty > 1 and objective.alpha.all() and not theta.any():
+            yield objective.with_penalty(choice.penalty)
 
     def _run_inside(self, space: RowSpace, neurons: Array, theta: Array) -> Result:
         """Train in the span of the rows, and go on outside if rounding has left anything to do."""

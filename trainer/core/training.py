@@ -30,6 +30,8 @@ class Record:
         Number of the run, starting at 1.
     n_rows : int
         Number of rows over which J was computed: fewer than all while a sample is solved first.
+    alpha : float
+        Penalty in J, the largest of the bank: stronger while an easier problem is solved first.
     cost, gradient_max : array of shape (K,)
         J and the largest component of its gradient; finished neurons keep their last values.
     validation_cost : array of shape (K,) or None
@@ -42,6 +44,7 @@ class Record:
 
     run: int
     n_rows: int
+    alpha: float
     cost: Array
     gradient_max: Array
     validation_cost: Array | None
@@ -116,6 +119,7 @@ class History:
         self,
         run: int,
         n_rows: int,
+        alpha: float,
         neurons: Array,
         theta: Array,
         cost: Array,
@@ -134,7 +138,9 @@ class History:
                     values[i][..., neurons] = new
         cost, gradient_max, validation_cost, kept = values
         seconds = perf_counter() - self.started
-        self.records.append(Record(run, n_rows, cost, gradient_max, validation_cost, seconds, kept))
+        self.records.append(
+            Record(run, n_rows, alpha, cost, gradient_max, validation_cost, seconds, kept)
+        )
 
 
 @dataclass(frozen=True)
@@ -402,8 +408,8 @@ class _Run:
             validation_cost = self.validation.value(state.theta)
         if self.is_recorded or not self.is_continued:
             self.history.append(
-                self.number, self.objective.n_rows, self.neurons[self.working],
-                state.theta, state.J, gradient_max, validation_cost,
+                self.number, self.objective.n_rows, float(self.objective.alpha.max()),
+                self.neurons[self.working], state.theta, state.J, gradient_max, validation_cost,
             )  # fmt: skip
         self.is_recorded = True
         self.theta = self._filled_in(self.theta, state.theta)

@@ -34,7 +34,9 @@ MAX_BYTES = 2**31
 MIN_PAUSE = 10.0
 """The next checkpoint is written after this many times the time that the last one took."""
 
-_RECORD = ("run", "n_rows", "cost", "gradient_max", "validation_cost", "seconds", "theta")
+_RECORD = (
+    "run", "n_rows", "alpha", "cost", "gradient_max", "validation_cost", "seconds", "theta"
+)  # fmt: skip
 
 
 class Checkpoint(AfterIteration):

@@ -94,9 +94,9 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     optimizer : str or Optimizer, default="auto"
         A solver, which needs no learning rate: "newton" (trust region, exact Hessian),
         "lbfgs", or "auto", which chooses between them by the shape of the data, gives L-BFGS
-        a Hessian as preconditioner, and solves a sample of the rows first where there are
-        many. Or an update rule:
-        "gradient_descent", "momentum", "nesterov", "adam",
+        a Hessian as preconditioner, and solves an easier problem first: a sample where there
+        are many rows, and ten times the penalty where there are few for the number of
+        features. Or an update rule: "gradient_descent", "momentum", "nesterov", "adam",
         "normalized_gradient_descent". An instance, such as
         ``trainer.optimizers.Momentum(momentum=0.95)``, sets the optimizer's own parameters.
     alpha : "auto" or float, default="auto"
@@ -180,13 +180,15 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     loss_curve_ : ndarray of shape (``n_iter_`` + 1,)
         J before the first iteration and after each; the mean over the neurons if there are
         several. It shows all runs, in order: also a second one, from another start, that
-        ended no lower. While "auto" solves a sample of the rows, it is J of the sample.
+        ended no lower. While "auto" solves an easier problem first, it is J of that: of a
+        sample of the rows, or with a stronger penalty.
     validation_curve_ : ndarray of shape (``n_iter_`` + 1,) or None
         Mean squared error on the validation set, without the penalty, if there is one.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost (J), gradient_max (largest
         component of its gradient), validation_cost, seconds since the fit began. Also run,
-        where there was more than one, and n_rows, where one was on a sample of the rows.
+        where there was more than one, and n_rows or alpha, where one was on a sample of the
+        rows or with a stronger penalty.
     optimizer_ : str
         The optimizer that was used, where "auto" chose it.
     termination_ : Termination
@@ -636,9 +638,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self._history["seconds"] = np.array([record.seconds for record in records])
         if result.history.n_runs > 1:
             self._history["run"] = np.array([record.run for record in records])
-            n_rows = np.array([record.n_rows for record in records])
-            if n_rows.min() < n_rows.max():
-                self._history["n_rows"] = n_rows
+            for name in ("n_rows", "alpha"):
+                values = np.array([getattr(record, name) for record in records])
+                if values.min() < values.max():
+                    self._history[name] = values
         self._rule_state = None
 
     def _set(self, **attributes: Any) -> None:

@@ -46,7 +46,7 @@ def trace(neuron: LogisticNeuron, X: Any, y: Any, sample_weight: Any = None) -> 
     -------
     DataFrame
         One row per iteration, the start first. Columns, in this order: run (1; higher if
-        training continued from another start or from a sample of the rows), iteration (numbered
+        training continued from another start or from an easier problem), iteration (numbered
         consecutively through all runs), J and gradient_max (the largest component of its
         gradient) over all rows given, including the penalty; then the parameters, each weight
         under its feature's name or x0, x1, ..., and intercept. The neuron's parameters need not

@@ -1,4 +1,4 @@
-"""The default choice of an optimizer, and of the samples to solve first."""
+"""The default choice of an optimizer, and of the easier problems to solve first."""
 
 from typing import NamedTuple
 
@@ -24,14 +24,25 @@ MAX_SPARSE_HESSIAN_SIZE = 100
 """The same limit for sparse X, where gradients are so cheap that Hessians pay off only if small."""
 
 
-class Choice(NamedTuple):
-    """An optimizer, and the sizes of the samples that are solved first.
+FEW_ROWS, STRONGER_PENALTY = 10, 10.0
+"""With fewer rows per parameter, the problem with this multiple of the penalty is solved first.
 
-    If there are samples, the inverse Hessian of the last one preconditions L-BFGS.
+J then has many minima, and those near the minimum of the easier problem are lower. 5 000 x 1 000:
+J .0854, not .0875 (Newton .0866), in 1.1 times the time; 20 000 x 5 000: .0365, not .0374, in .7
+times the time. Where J has one minimum, 8 to 15 % more iterations in all lead to it.
+"""
+
+
+class Choice(NamedTuple):
+    """An optimizer, and the easier problems that are solved first.
+
+    These are samples of the rows of the given sizes, or else all rows with alpha times `penalty`,
+    unless that is 1. The inverse Hessian of the last sample preconditions L-BFGS.
     """
 
     optimizer: Optimizer
     samples: tuple[int, ...] = ()
+    penalty: float = 1.0
 
 
 def choose(objective: SmoothObjective, n_parameters: int, n_neurons: int) -> Choice:
@@ -41,14 +52,18 @@ def choose(objective: SmoothObjective, n_parameters: int, n_neurons: int) -> Cho
     minimum on all rows, and its Hessian is a preconditioner with which L-BFGS needs only a few
     passes over all rows. The larger sample starts at the minimum on a smaller one.
     """
+    are_few = n_parameters <= objective.n_rows < FEW_ROWS * n_parameters
+    penalty = STRONGER_PENALTY if are_few and not objective.is_sparse else 1.0
     largest = MAX_SPARSE_HESSIAN_SIZE if objective.is_sparse else MAX_HESSIAN_SIZE
     too_many = n_parameters**2 * n_neurons > MAX_BANK_SIZE
     if too_many or n_parameters > min(largest, max(objective.n_rows, 100)):
-        return Choice(LBFGS())
+        return Choice(LBFGS(), penalty=penalty)
     n_rows = sample_size(n_parameters)
     if objective.n_rows <= 4 * n_rows:
         work = objective.n_rows * n_neurons * n_parameters**2
-        return Choice(Newton() if work <= MAX_NEWTON_WORK else PreconditionedLBFGS())
+        if work <= MAX_NEWTON_WORK:
+            return Choice(Newton())
+        return Choice(PreconditionedLBFGS(), penalty=penalty)
     return Choice(LBFGS(), (n_rows // 8, n_rows))
 
 
