@@ -17,7 +17,7 @@ from trainer.core.training import Callback, History, Result, TrainingInterrupted
 from trainer.optimizers.auto import Choice, choose
 from trainer.optimizers.base import Optimizer
 from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
-from trainer.optimizers.preconditioner import curvature_inverses
+from trainer.optimizers.preconditioner import curvature_inverses, sample_for_curvature
 
 Array = npt.NDArray[Any]
 
@@ -298,8 +298,13 @@ class _Solve:
             choice = choose(objective, len(theta), len(neurons))
             optimizer, easier = choice.optimizer, objective
             for easier in self._easier(choice, objective, theta):
+                first = choose(easier, len(theta), len(neurons)).optimizer
+                if not choice.samples and isinstance(first, PreconditionedLBFGS):
+                    # the Hessian at θ = 0 is good enough for both problems
+                    inverse = curvature_inverses(sample_for_curvature(easier), theta)
+                    first = optimizer = replace(first, inverse=inverse)
                 solved = train(
-                    easier, choose(easier, len(theta), len(neurons)).optimizer, theta,
+                    easier, first, theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
                     min_decrease=1e-3 * len(theta) / easier.n_rows,  # below the sampling error
                     **shared,
@@ -308,7 +313,8 @@ class _Solve:
                 if any(end.reason == "interrupted" for end in solved.terminations):
                     return solved
             if choice.samples:
-                optimizer = PreconditionedLBFGS(inverse=curvature_inverses(easier, theta))
+                inverse = curvature_inverses(easier, theta)
+                optimizer = PreconditionedLBFGS(inverse=inverse, is_renewed=False)
         return train(objective, optimizer, theta, **self.settings, **shared)
 
     def _easier(self, choice: Choice, objective: Objective, theta: Array) -> Iterator[Objective]:
@@ -378,6 +384,8 @@ class _Solve:
 def _of_neurons(optimizer: Any, index: Array) -> Any:
     """The optimizer for some of the bank's neurons, which may have a preconditioner for each."""
     if not isinstance(optimizer, PreconditionedLBFGS) or optimizer.inverse is None:
+        return optimizer
+    if optimizer.inverse.shape[-1] == 1:  # shared by all neurons
         return optimizer
     return replace(optimizer, inverse=optimizer.inverse[..., index])
 

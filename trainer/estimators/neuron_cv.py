@@ -556,7 +556,8 @@ class _Bank:
         if self.inverses is None:
             return None
         C = self.n_neurons
-        return PreconditionedLBFGS(inverse=self.inverses[..., penalty * C : (penalty + 1) * C])
+        inverse = self.inverses[..., penalty * C : (penalty + 1) * C]
+        return PreconditionedLBFGS(inverse=inverse, is_renewed=False)
 
     def losses_held_out(self, data: Data) -> tuple[Array, Array]:
         """Brier scores and log losses (n_folds, n_alphas) on each fold's validation set.
@@ -683,9 +684,12 @@ def _descend_together(
     """Train some neurons of a bank, in place."""
     while len(working) and max_iter > 0:
         n_iter = max_iter if inverses is None else min(REFRESH_AFTER, max_iter)
+        optimizer = LBFGS()
+        if inverses is not None:
+            optimizer = PreconditionedLBFGS(inverse=inverses, is_renewed=False)
         result = train(
             objective.select(working),
-            LBFGS() if inverses is None else PreconditionedLBFGS(inverse=inverses),
+            optimizer,
             theta[:, working],
             max_iter=n_iter,
             tol=tol,

@@ -150,16 +150,18 @@ class PreconditionedLBFGS(LBFGS):
     """L-BFGS with an inverse Hessian of each neuron as preconditioner.
 
     By default it is the inverse of d²J/dθ² at the start, on a sample of the rows. At θ = 0 that is
-    the Gram matrix, scaled, plus the penalty: one matrix for all neurons. It is renewed after more
-    and more iterations.
+    the Gram matrix, scaled, plus the penalty: one matrix for all neurons.
 
     Parameters
     ----------
-    inverse : array of shape (d + 1, d + 1, K), optional
-        Inverse of an approximation of the Hessian at the minimum, which is not renewed.
+    inverse : array of shape (d + 1, d + 1, 1 or K), optional
+        Inverse of an approximation of the Hessian, to begin with.
+    is_renewed : bool
+        Whether the preconditioner is renewed, after more and more iterations.
     """
 
     inverse: Array | None = field(default=None, repr=False)
+    is_renewed: bool = True
 
     needs: ClassVar[tuple[str, ...]] = (
         "value_and_gradient", "select", "value_gradient_hessian", "gram", "sample"
@@ -175,7 +177,7 @@ class PreconditionedLBFGS(LBFGS):
         period = max(RENEWAL_STEPS, len(state.theta) // PARAMETERS_PER_STEP)
         n_periods, rest = divmod(state.n_steps + period, period)
         is_due = rest == 0 and n_periods > 1 and n_periods.bit_count() == 1
-        if self.inverse is None and is_due:
+        if self.is_renewed and is_due:
             inverse = curvature_inverses(sample_for_curvature(objective), state.theta)
             state = replace(state, inverse=inverse, pairs=(), scale=np.ones(len(state.J)))
         return super().step(objective, state)
