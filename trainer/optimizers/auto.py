@@ -29,7 +29,7 @@ FEW_ROWS, STRONGER_PENALTY = 10, 10.0
 
 J then has many minima, and those near the minimum of the easier problem are lower. 5 000 x 1 000:
 J .0858, not .0875 (Newton .0866), in .75 times the time; 20 000 x 5 000: .0366, not .0374, in .6
-times the time. Where J has one minimum it takes .9 to 1.2 times the time (3 000 x 330, 1 000 x 120).
+times the time. Where J has one minimum, it takes .9 to 1.2 times the time (330 and 120 features).
 """
 
 
