@@ -140,6 +140,7 @@ class LogisticRegressionCV(LogisticNeuronCV):
 
 REASONS: dict[str, dict[str, str]] = {
     "linear_model.tests.test_logistic": {
+        "test_LogisticRegressionCV_GridSearchCV_elastic_net:[3]": L1,
         "test_LogisticRegressionCV_elasticnet_attribute_shapes": L1,
         "test_LogisticRegressionCV_no_refit": REFIT,
         "test_LogisticRegressionCV_on_folds": LAYOUT,

@@ -19,7 +19,7 @@ from sklearn.datasets import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from trainer import LogisticNeuron
+from trainer import LogisticNeuron, LogisticNeuronCV
 from trainer.core import multistart
 from trainer.core.multistart import lower_starts
 from trainer.core.objective import Objective
@@ -43,6 +43,12 @@ def test_long_and_servedios_noise_is_seen_through(noise):
         if noise > 0.07 and seed < 2:  # from there on every convex loss fails
             for C in (1, 1 / (1e-5 * len(y))):
                 assert LogisticRegression(C=C).fit(X, y).score(X_clean, y_clean) < 0.95
+
+
+def test_a_penalty_is_chosen_behind_the_noise_with_a_large_tol():
+    X, y = long_servedio(2_000, 0.25, 0)
+    search = LogisticNeuronCV(tol=1e-3, random_state=0).fit(X, y)
+    assert search.scores_.mean(axis=0).max() > -0.22  # -.1875 is the noise's, -.25 a constant's
 
 
 def test_a_minimum_that_is_hardly_lower_is_found():

@@ -235,13 +235,14 @@ def test_few_rows_end_lower_than_an_independent_solver_from_zero():
             gradient = np.append(X.T @ dl_dz + 1e-5 * theta[:-1], dl_dz.sum())
             return np.mean((y - sigma) ** 2) + 0.5e-5 * theta[:-1] @ theta[:-1], gradient
 
+        limits = {"maxiter": 5_000, "maxfun": 10_000, "gtol": 1e-8, "ftol": 0}
         zero = np.zeros(121)
-        other = minimize(J, zero, jac=True, method="L-BFGS-B", options={"maxiter": 5_000})
+        other = minimize(J, zero, jac=True, method="L-BFGS-B", options=limits)
         found = solve(objective, None, zero[:, np.newaxis], n_starts=1, seed=0, **LIMITS)
         assert found.terminations[0].at_minimum
         assert np.abs(J(found.theta[:, 0])[1]).max() <= LIMITS["tol"]
         ratios.append(J(found.theta[:, 0])[0] / other.fun)
-    assert np.mean(ratios) < 0.98  # .93 to .99 on six draws, .95 in the mean
+    assert np.mean(ratios) < 0.98  # .92 to .99 on six draws, .96 in the mean
 
 
 @pytest.mark.parametrize(("alpha", "start", "n_runs"), [(1e-3, 0, 2), (0, 0, 1), (1e-3, 0.1, 1)])

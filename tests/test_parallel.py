@@ -153,7 +153,7 @@ def test_joblibs_inner_limit_is_kept():
     assert found == [1, 1]
 
 
-@pytest.mark.parametrize(("n", "d"), [(569, 30), (2_000, 100)])
+@pytest.mark.parametrize(("n", "d"), [(569, 30), (2_000, 100), (300, 600)])
 def test_a_fit_leaves_the_other_cores_alone(n, d):
     """BLAS's own threads would spin on them for the whole of a fit of one block."""
     code = """if True:

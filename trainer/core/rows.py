@@ -167,12 +167,12 @@ class ArrayRows:
             is_whole = size >= self.n_rows or (self.is_sparse and self._is_small(n_neurons))
             if not is_whole:  # a small fit need not ask the system for its processors
                 n_threads = parallel.session_threads()
-                min_blocks = 2 * n_threads + 1 if n_products == 1 else 2
-                if self.is_sparse or n_products * self.n_features > MIN_LARGE_PRODUCT:
-                    # sparse rows are read only once in either case
+                are_long = self.is_sparse or n_products * self.n_features > MIN_LARGE_PRODUCT
+                min_blocks = 2 if are_long or n_products > 1 else 2 * n_threads + 1
+                if are_long:  # sparse rows are read only once in either case
                     share = -(-self.n_rows // n_threads)
                     most = share if self.is_sparse else ROWS_PER_FEATURE * self.n_features
-                    size, min_blocks = max(size, min(share, most)), 2
+                    size = max(size, min(share, most))
                 is_whole = size >= self.n_rows
             if is_whole:
                 return self._one_block(kernel, args, n_products)

@@ -17,7 +17,7 @@ from trainer.core.training import Callback, History, Result, TrainingInterrupted
 from trainer.optimizers.auto import Choice, choose
 from trainer.optimizers.base import Optimizer
 from trainer.optimizers.lbfgs import LBFGS, PreconditionedLBFGS
-from trainer.optimizers.preconditioner import curvature_inverses, sample_for_curvature
+from trainer.optimizers.preconditioner import curvature_inverses, sampled_inverses
 
 Array = npt.NDArray[Any]
 
@@ -301,8 +301,7 @@ class _Solve:
                 first = choose(easier, len(theta), len(neurons)).optimizer
                 if not choice.samples and isinstance(first, PreconditionedLBFGS):
                     # the Hessian at θ = 0 is good enough for both problems
-                    inverse = curvature_inverses(sample_for_curvature(easier), theta)
-                    first = optimizer = replace(first, inverse=inverse)
+                    first = optimizer = replace(first, inverse=sampled_inverses(easier, theta))
                 solved = train(
                     easier, first, theta,
                     max_iter=self.settings["max_iter"], tol=0.0,
@@ -383,11 +382,10 @@ class _Solve:
 
 def _of_neurons(optimizer: Any, index: Array) -> Any:
     """The optimizer for some of the bank's neurons, which may have a preconditioner for each."""
-    if not isinstance(optimizer, PreconditionedLBFGS) or optimizer.inverse is None:
+    inverse = getattr(optimizer, "inverse", None)
+    if inverse is None or inverse.shape[-1] == 1:  # one serves all neurons
         return optimizer
-    if optimizer.inverse.shape[-1] == 1:  # shared by all neurons
-        return optimizer
-    return replace(optimizer, inverse=optimizer.inverse[..., index])
+    return replace(optimizer, inverse=inverse[..., index])
 
 
 def _outside(space: RowSpace, result: Result) -> Result:

@@ -521,7 +521,7 @@ class _Bank:
         sample = _sampled(self.data.objective(middle, self.fit_intercept), seed)
         first = solve(
             sample, None, np.zeros((size, C)),
-            n_starts=n_starts, seed=seed, max_iter=max_iter, tol=100 * tol,
+            n_starts=n_starts, seed=seed, max_iter=max_iter, tol=tol,
         ).theta  # fmt: skip
 
         # the data's part of the curvature is measured at one penalty for all, then for every two

@@ -27,7 +27,7 @@ MAX_SPARSE_HESSIAN_SIZE = 100
 FEW_ROWS, STRONGER_PENALTY = 10, 10.0
 """With fewer rows per parameter, the problem with this multiple of the penalty is solved first.
 
-J then has many minima, and those near the minimum of the easier problem are lower. 5 000 x 1 000:
+J can have many minima then, and those near that of the easier problem are lower. 5 000 x 1 000:
 J .0858, not .0875 (Newton .0866), in .75 times the time; 20 000 x 5 000: .0366, not .0374, in .6
 times the time. Where J has one minimum, it takes .9 to 1.2 times the time (330 and 120 features).
 """

@@ -9,10 +9,9 @@ import numpy as np
 from trainer.optimizers.base import Array, Optimizer, SmoothObjective, State
 from trainer.optimizers.line_search import Trial, satisfied, strong_wolfe
 from trainer.optimizers.preconditioner import (
-    curvature_inverses,
     inverse_diagonal,
     preconditioned,
-    sample_for_curvature,
+    sampled_inverses,
 )
 
 
@@ -170,7 +169,7 @@ class PreconditionedLBFGS(LBFGS):
     def _inverse(self, objective: SmoothObjective, theta: Array) -> Array:
         if self.inverse is not None:
             return self.inverse
-        return curvature_inverses(sample_for_curvature(objective), theta)
+        return sampled_inverses(objective, theta)
 
     def step(self, objective: SmoothObjective, state: LBFGSState) -> LBFGSState:
         """State after one line search, with a new preconditioner where it is due."""
@@ -178,7 +177,7 @@ class PreconditionedLBFGS(LBFGS):
         n_periods, rest = divmod(state.n_steps + period, period)
         is_due = rest == 0 and n_periods > 1 and n_periods.bit_count() == 1
         if self.is_renewed and is_due:
-            inverse = curvature_inverses(sample_for_curvature(objective), state.theta)
+            inverse = sampled_inverses(objective, state.theta)
             state = replace(state, inverse=inverse, pairs=(), scale=np.ones(len(state.J)))
         return super().step(objective, state)
 

@@ -77,6 +77,11 @@ def sample_for_curvature(objective: Any) -> Any:
     return objective.sample(np.random.default_rng(0), n_rows)
 
 
+def sampled_inverses(objective: Any, theta: Array) -> Array:
+    """`curvature_inverses`, measured on a sample of the rows if that is large enough."""
+    return curvature_inverses(sample_for_curvature(objective), theta)
+
+
 def curvature_inverses(objective: SmoothObjective, theta: Array) -> Array:
     """Inverses of d²J/dθ² (d + 1, d + 1, K), made definite if necessary.
 
