@@ -16,9 +16,11 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import t as student
 from sklearn import datasets
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from trainer import LogisticNeuron, LogisticNeuronCV, suspect_labels
@@ -28,6 +30,7 @@ BEGIN, END = "<!-- begin figures -->", "<!-- end figures -->"
 REFERENCE = "LogisticRegression"
 CLEAN_AT_10 = "noise_rates: 10 % for both"
 SIZES = (300, 1_000, 3_000, 10_000, 30_000)  # rows simulated
+SEVERAL_CLASSES = ("iris", "wine", "digits")
 MAX_ROWS = 600  # rows of a data set that are used
 
 
@@ -234,6 +237,31 @@ def differences(results: pd.DataFrame, measure: str, scale: float, digits: int) 
     return pd.DataFrame(lines, index=groups).T
 
 
+def several_classes(n_seeds: int) -> pd.DataFrame:
+    """Brier score × 1000, summed over classes, with labels as they are."""
+    lines: dict[str, dict[str, list[float]]] = {}
+    for table in SEVERAL_CLASSES:
+        X, y = getattr(datasets, f"load_{table}")(return_X_y=True)
+        for seed in range(n_seeds):
+            train, test, y_train, y_test = splits(X, y, seed)
+            rival = LogisticRegression(max_iter=5000)
+            models: list[tuple[str, Any]] = [
+                (REFERENCE, rival),
+                (f"{REFERENCE}, one against the rest", OneVsRestClassifier(rival)),
+            ]
+            for neuron in (LogisticNeuron(random_state=0), LogisticNeuronCV(random_state=0)):
+                name = type(neuron).__name__
+                scaled = CalibratedClassifierCV(neuron, method="temperature")
+                models += [(name, neuron), (f"{name}, temperature", scaled)]
+            for name, model in models:
+                p = model.fit(train, y_train).predict_proba(test)
+                score = 1000 * brier_score_loss(y_test, p)
+                lines.setdefault(name, {}).setdefault(table, []).append(score)
+    return pd.DataFrame(
+        {name: {k: f"{np.mean(v):.0f}" for k, v in of.items()} for name, of in lines.items()}
+    ).T
+
+
 def misjudged(results: pd.DataFrame) -> pd.DataFrame:
     """Brier score × 1000 with rates given, minus that without: mean, best and worst data set."""
     lines = {}
@@ -342,6 +370,9 @@ def report(n_seeds: int) -> str:
         table = differences(results, measure, scale, digits)
         parts += [f"### {title}", markdown(table)]
     parts += [
+        "### Three classes and more: Brier score × 1000, summed over classes, on true labels\n\n"
+        "Means over splits; labels of the training rows are true as well.",
+        markdown(several_classes(n_seeds)),
         "### Rates misjudged: Brier score × 1000 with rates, minus that without\n\nMean over data "
         "sets, and the best and the worst of them; negative is better.",
         markdown(misjudged(results)),

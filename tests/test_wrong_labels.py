@@ -63,6 +63,16 @@ def test_what_the_page_says_of_the_neuron():
     assert gains[-1] / 2 < clipped < gains[-1]
 
 
+def test_what_the_page_says_of_three_classes_and_more():
+    brier = figures("Three classes and more")
+    for table in ("iris", "wine", "digits"):
+        one_against_rest = brier["LogisticRegression, one against the rest"][table]
+        assert brier["LogisticRegression"][table] < one_against_rest
+        assert one_against_rest < brier["LogisticNeuron"][table]
+        for name in ("LogisticNeuron", "LogisticNeuronCV"):
+            assert brier[f"{name}, temperature"][table] < 0.85 * brier[name][table]
+
+
 def test_what_the_page_says_of_rates():
     brier = figures("Brier score × 1000")
     plain, one = brier["LogisticNeuron"], brier['noise_rates="symmetric"']
@@ -108,6 +118,7 @@ def test_the_script_makes_the_tables(script, monkeypatch, tmp_path, capsys):
     small = {name: make_classification(60, 4, random_state=k) for k, name in enumerate("ab")}
     monkeypatch.setattr(script, "tables", lambda: small)
     monkeypatch.setattr(script, "SIZES", (200,))
+    monkeypatch.setattr(script, "SEVERAL_CLASSES", ("iris",))
     monkeypatch.setattr(script, "NOISES", script.NOISES[:2])
     monkeypatch.setattr(script, "problems", lambda seed: [("one", *small["a"], *small["a"])])
     monkeypatch.setattr(script, "PAGE", page)

@@ -87,7 +87,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     class and 0 for the first: the Brier score of its probabilities, with a penalty.
     No row can cost more than 1, so the pull of a wrong label far from the boundary is bounded.
     More than two classes are trained as a bank of neurons, one a class against the rest;
-    their probabilities are divided by their sum.
+    their probabilities are divided by their sum, which can leave them too close to even.
+    ``CalibratedClassifierCV(neuron, method="temperature")`` corrects that.
 
     Parameters
     ----------
