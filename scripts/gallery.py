@@ -5,9 +5,9 @@ python scripts/gallery.py [folder]
 The picture of the replay page is taken by Chromium; where none is installed, it is left out.
 """
 
+import argparse
 import shutil
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -158,5 +158,7 @@ def fitted(X: Any, y: Any, **settings: Any) -> Any:
 
 
 if __name__ == "__main__":
-    root = Path(__file__).parents[1]
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else root / "docs" / "gallery")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    place = Path(__file__).parents[1] / "docs" / "gallery"
+    parser.add_argument("folder", nargs="?", type=Path, default=place, help="where to write them")
+    main(parser.parse_args().folder)

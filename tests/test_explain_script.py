@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,7 +26,7 @@ SCRIPT = ROOT / "scripts" / "explain.py"
 @lru_cache
 def pages(*argv):
     options = script.make_parser().parse_args(argv)
-    data = load_dataset(options.data, target=options.target)
+    data = load_dataset(options.data, target=options.target, positive=options.positive)
     return dict(screens.screens(options, data))
 
 
@@ -117,6 +118,16 @@ def test_every_data_set_fits_the_screens(name):
         sorted(gradient[:-1], key=abs, reverse=True)[: len(inside) - 1], abs=5.1e-5
     )
     assert float(inside[-1][-1]) == pytest.approx(gradient[-1], abs=5.1e-5)
+
+
+def test_of_three_classes_one_is_chosen(capsys):
+    """The command that an error names is one that works."""
+    assert script.main(["--data", str(ROOT / "data" / "iris.csv"), "--all"]) == 2
+    added = shlex.split(capsys.readouterr().err.split(" --all ")[1])
+    assert added == ["--target", "species", "--positive", "virginica"]
+    shown = pages("--data", str(ROOT / "data" / "iris.csv"), *added)
+    fits(shown)
+    assert "virginica" in shown["Many inputs, many samples"]
 
 
 def test_a_table_of_ones_own(tmp_path):

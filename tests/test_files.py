@@ -266,7 +266,7 @@ def test_types_are_those_of_all_files(tmp_path):
         ({"a": HEAD + GOOD, "b": "x,w,y\n" + GOOD}, 'b.csv lacks "z" and has "w" besides'),
         ({"a": HEAD + GOOD + "1,2\n"}, "a.csv cannot be read as a table: .*Expected 3 columns"),
         ({"a": HEAD}, 'target column "y" must hold labels'),
-        ({"a": "x,z,w\n" + GOOD}, 'column "y" is not in a.csv; the nearest is'),
+        ({"a": "x,z,w\n" + GOOD}, 'column "y" is not in a.csv; choose from "x", "z", "w"'),
         ({"a": "x,x,y\n" + GOOD}, 'column names must differ, got "x"'),
         ({"a": "y\n1\n"}, "no comma, semicolon"),
         ({"a": HEAD + "1,2,b\n3,4,b\n"}, 'must hold two classes or more, got "b"'),

@@ -348,6 +348,22 @@ def test_the_verdict_says_for_which_input_a_gradient_is_right():
         assert found.verdict == f"Right, for {words}."
 
 
+@pytest.mark.parametrize(
+    ("dJ_dw", "slip"),
+    [
+        (lambda s, x, y: np.sum(2 * (s - y) * s * (1 - s) * x), "sum"),
+        (lambda s, x, y: np.mean((s - y) * s * (1 - s) * x), "two"),
+        (lambda s, x, y: np.mean(2 * (y - s) * s * (1 - s) * x), "sign"),
+        (lambda s, x, y: np.mean((s - y) * x), "cross-entropy"),
+        (lambda s, x, y: np.mean(2 * (s - y) * s * (1 - s) * x) / np.size(y), "mean twice"),
+    ],
+)
+def test_what_is_meant_for_numbers_has_no_slip_of_matrices(dJ_dw, slip):
+    """With the lesson's h it returns something for matrices, too."""
+    found = mark(lambda x, y, w, b: dJ_dw(chain_rule.h(x, w, b), x, y), "dJ_dw")
+    assert (found.score, found.slips) == (0.5, (slip,))
+
+
 def test_a_function_that_is_right_for_numbers_but_not_for_batches_is_wrong():
     def sigmoid(z):
         return sigma(np.mean(z)) + 0 * z

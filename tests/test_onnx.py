@@ -291,6 +291,14 @@ def test_the_command_line_writes_json(tmp_path, capsys):
     assert load_model(tmp_path / "neuron.json").coef_.tolist() == neuron.coef_.tolist()
 
 
+def test_a_pipeline_is_no_json(tmp_path, capsys):
+    X, y = make_moons(60, random_state=0)
+    save_model(make_pipeline(StandardScaler(), LogisticNeuron()).fit(X, y), tmp_path / "m.skops")
+    assert export.main([f"{tmp_path}/m.skops", "-o", f"{tmp_path}/m.json"]) == 2
+    assert "m.skops a Pipeline; choose .onnx" in capsys.readouterr().err
+    assert not (tmp_path / "m.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -302,7 +310,7 @@ def test_the_command_line_writes_json(tmp_path, capsys):
             ["model.skops", "-o", "model.pmml"],
             "--output must end in .onnx or .json, got 'model.pmml'",
         ),
-        (["model.skops", "-o", "none/model.json"], "No such file"),
+        (["model.skops", "-o", "none/model.json"], "--output: there is no folder"),
         (["model.skops", "-o", "folder.json"], "must be a file, got a folder"),
     ],
 )

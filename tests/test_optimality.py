@@ -114,6 +114,14 @@ def test_a_strict_minimum_is_not_left_for_infinity_in_silence():
     assert several.loss_curve_[-1] < one.loss_curve_[-1] - 1e-3
 
 
+def test_the_message_is_true_where_tol_is_below_rounding():
+    X, y = np.random.default_rng(0).standard_normal((200, 3)), np.arange(200) % 3 == 0
+    for settings in ({"tol": 0}, {"tol": 0, "optimizer": "lbfgs"}):
+        end = LogisticNeuron(**settings).fit(X, y).termination_
+        assert end.converged
+        assert ("within tol" in end.message) == (end.gradient_max == 0)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_plateau_far_out_is_never_called_converged(cancer, solver):
     X, y = cancer

@@ -130,6 +130,25 @@ def test_mistakes_end_in_one_line(saved, predict, arguments, words):
     assert errors.splitlines()[-1].startswith("predict.py: error: ")
 
 
+@pytest.mark.parametrize("given", ["table.csv", "*.csv", "model.skops"])
+def test_what_is_read_is_not_overwritten(saved, predict, tmp_path, monkeypatch, given):
+    folder, _ = saved
+    for name in ("table.csv", "model.skops"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    output, table = (given, "table.csv") if given == "model.skops" else ("./table.csv", given)
+    if given == "model.skops":
+        output = "model.csv"
+        (tmp_path / output).symlink_to("model.skops")
+    before = (tmp_path / "table.csv").read_bytes(), (tmp_path / "model.skops").read_bytes()
+    status, errors = predict("model.skops", table, "-o", output)
+    assert (status, "-o must not be" in errors) == (2, True), errors
+    assert before == (
+        (tmp_path / "table.csv").read_bytes(),
+        (tmp_path / "model.skops").read_bytes(),
+    )
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_no_half_file(table, saved, sent):
     folder, _ = saved

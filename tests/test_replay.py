@@ -54,6 +54,26 @@ def moons(folder):
     return page, neuron, trace(neuron, POINTS, GROUPS)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_first_class_can_be_the_positive_one(soft):
+    """As a neuron that was trained on the labels exchanged."""
+    names = np.array(["a", "b"])
+    labels, exchanged = names[GROUPS], names[1 - GROUPS]
+    if soft:
+        labels, exchanged = np.eye(2)[GROUPS] * 0.8 + 0.1, np.eye(2)[1 - GROUPS] * 0.8 + 0.1
+    neuron, other = fitted(POINTS, labels), fitted(POINTS, exchanged)
+    first, second = (0, 1) if soft else ("a", "b")
+    found = Replay.from_neuron(neuron, POINTS, labels, pos_label=first)
+    expected = Replay.from_neuron(other, POINTS, exchanged)
+    assert found.classes == (str(second), str(first))
+    for name in ("theta", "gradient", "y", "J"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
+    if not soft:
+        pd.testing.assert_frame_equal(found.figures, expected.figures)
+    with pytest.raises(ValueError, match="pos_label must be one of"):
+        Replay.from_neuron(neuron, POINTS, labels, pos_label="c")
+
+
 def text(chromium, element):
     return chromium.run("return document.getElementById(arguments[0]).textContent", element)
 

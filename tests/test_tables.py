@@ -14,7 +14,7 @@ import pytest
 
 from trainer import load_dataset
 from trainer.datasets import files, tables
-from trainer.datasets.choice import TargetNeededError, choose_target, same_label
+from trainer.datasets.choice import ArgumentsNeededError, choose_target, same_label
 from trainer.datasets.tables import read_table, split_table
 from trainer.datasets.text import nearest, quote, short_path, visible
 
@@ -286,7 +286,7 @@ def test_the_plain_choice_is_taken_and_said(columns, target):
     ],
 )
 def test_without_a_plain_choice_the_candidates_are_named(columns, words, arguments):
-    with pytest.raises(TargetNeededError) as caught:
+    with pytest.raises(ArgumentsNeededError) as caught:
         choose_target(frame(**columns), None, "t.csv")
     assert all(word in str(caught.value) for word in words)
     assert caught.value.arguments == arguments
@@ -294,18 +294,18 @@ def test_without_a_plain_choice_the_candidates_are_named(columns, words, argumen
 
 def test_of_many_classes_the_class_must_be_said(write):
     text = "size,kind\n" + "".join(f"{i / 7},{'uvw'[i % 3]}\n" for i in range(30))
-    with pytest.raises(TargetNeededError, match="one column of more than two classes") as caught:
+    with pytest.raises(ArgumentsNeededError, match="one column of more than two classes") as caught:
         load_dataset(write(text))
     assert caught.value.arguments == ["--target", "kind", "--positive", "w"]
     data = load_dataset(write(text), positive="u")
     assert data.positive == "u"
     assert data.notes == ('no target given: column "kind" is taken, which holds "u"',)
-    with pytest.raises(TargetNeededError, match='no column of classes that holds "x"'):
+    with pytest.raises(ArgumentsNeededError, match='no column of classes that holds "x"'):
         load_dataset(write(text), positive="x")
 
 
 def test_a_column_of_classes_each_once_is_not_chosen(write):
-    with pytest.raises(TargetNeededError):
+    with pytest.raises(ArgumentsNeededError):
         load_dataset(write("x,z\n1,a\n2,b\n"))
 
 

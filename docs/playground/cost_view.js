@@ -31,7 +31,7 @@ function drawCost(kind, set, d) {
     kind: set.weightUnit ? "symlog" : "linear",
     unit: set.weightUnit,
   });
-  plot.margin.left = set.weightUnit ? 60 : 46;
+  plot.margin.left = set.weightUnit ? 68 : 46;
   const key = [settings.data, set.note, settings.alpha, settings.bias, R];
   let place;
   if (shown.length === 1) {

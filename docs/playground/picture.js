@@ -13,7 +13,7 @@ const Picture = (() => {
     cross_entropy: { l: "l = −y ln σ − (1 − y) ln(1 − σ)", dl_dsig: "(σ − y) / (σ(1 − σ))" },
   };
 
-  // As `format`, in at most seven characters where the exponent allows.
+  // As `format`, in at most six characters where the exponent allows: a circle holds no more.
   function brief(value) {
     const size = Math.abs(value);
     if (!Number.isFinite(value) || size === 0) return format(value);
@@ -21,7 +21,7 @@ const Picture = (() => {
       const digits = size < 1e-99 || size >= 1e100 ? 0 : 1;
       return value.toExponential(digits).replace("e+", "e").replace(/-/g, "−");
     }
-    return String(Number(value.toPrecision(size < 0.01 ? 2 : size < 0.1 ? 3 : 4))).replace("-", "−");
+    return String(Number(value.toPrecision(size < 0.01 ? 2 : size < 0.1 || value < 0 ? 3 : 4))).replace("-", "−");
   }
 
   // Build the picture for d features in `box`, wide or narrow; gives a function that fills it in.

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None, program: str = "explain.py") -> int:
 def work(arguments: list[str], signals: Signals) -> int:
     """Load the data, show the screens."""
     options = make_parser().parse_args(arguments)
-    data = trainer.load_dataset(options.data, target=options.target)
+    data = trainer.load_dataset(options.data, target=options.target, positive=options.positive)
     from trainer.commands.screens import screens
 
     pages = list(screens(options, data))
@@ -59,6 +59,8 @@ def make_parser() -> Parser:
         parser.add_argument(f"--{name}", type=kind, default=default, help=what)
     what = "of a CSV file, the column to predict (default: the only column of classes)"
     parser.add_argument("--target", metavar="COLUMN", help=what)
+    what = "class whose probability the neuron gives (default: as in train)"
+    parser.add_argument("--positive", metavar="CLASS", help=what)
     what = "print all screens without waiting for a key"
     parser.add_argument("--all", action="store_true", help=what)
     return parser

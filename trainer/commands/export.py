@@ -39,8 +39,17 @@ def export(model: Path, output: Path) -> Path:
     """Load, and write in the format that the ending names."""
     if output.suffix.lower() not in (".onnx", ".json"):
         raise ValueError(f"--output must end in .onnx or .json, got {output.name!r}")
-    if output.suffix.lower() == ".json":
-        trainer.save_model(trainer.load_model(model), output)
+    if not output.parent.is_dir():
+        raise ValueError(
+            f"--output: there is no folder {output.parent}; make it, or choose another"
+        )
+    found = trainer.load_model(model)
+    if output.suffix.lower() == ".onnx":
+        trainer.to_onnx(found, output)
+    elif isinstance(found, trainer.LogisticNeuron):
+        trainer.save_model(found, output)
     else:
-        trainer.to_onnx(trainer.load_model(model), output)
+        raise ValueError(
+            f"a JSON file holds a neuron alone, and {model} a {type(found).__name__}; choose .onnx"
+        )
     return output

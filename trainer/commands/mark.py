@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None, program: str = "mark.py") -> int:
 def work(arguments: list[str], signals: Signals) -> int:
     """Mark the file, or one of its functions."""
     options = make_parser().parse_args(arguments)
+    if not options.file.is_file():
+        raise ValueError(f"there is no file {options.file}; check its name and folder")
     if options.only:
         mark_one(options.file, options.only)
     return mark_all(options.file, options.time_limit)

@@ -62,6 +62,9 @@ def work(arguments: list[str], signals: Signals) -> int:
                 raise ValueError("- for standard input must be the only table")
             tables = [stack.enter_context(standard_input())]
         pieces = reader.read(tables)
+        for path in (options.model, *reader.paths):
+            if os.path.exists(options.output) and os.path.samefile(path, options.output):
+                raise ValueError(f"-o must not be {path}, which is read; name another file")
         for note in reader.notes:
             tell("note", note)
         write = stack.enter_context(output(options.output))

@@ -180,17 +180,17 @@ def _in_pieces(options: argparse.Namespace, given: Any, why: str | None) -> Iter
     bar, paths = Bar(), _listed(given)
     with ExitStack() as stack:
         stack.callback(bar.close)
-        client = None
+        client, source = None, given
         if options.workers or options.scheduler:
             client = stack.enter_context(_cluster(options))
             n = len(client.scheduler_info(n_workers=-1)["workers"])
-            how = f"read and kept by {n} worker{'s' * (n != 1)}"
-            source: Any = [os.path.abspath(path) for path in paths]
+            how, reason = f"read and kept by {n} worker{'s' * (n != 1)}", ""
+            source = [os.path.abspath(path) for path in paths]
         else:
-            source, how = given, f"read in pieces: {why}"
+            how, reason = "read in pieces", f": {why}"
         shown = ", ".join(os.path.basename(os.path.normpath(path)) for path in paths[:3])
         shown += ", ..." * (len(paths) > 3)
-        say(f"{shown}: {how}")
+        say(f"{shown}: {how}{reason}")
         # with early stopping, a tenth of the other rows, as for tables in memory
         share = options.test_size
         kept_out = share + (1 - share) / 10 if options.early_stopping else share

@@ -238,7 +238,7 @@ def nudge(x: float, y: int, w: float, b: float) -> str:
     (J(w + {NUDGE}) - J(w - {NUDGE})) / {2 * NUDGE}    = {(above - below) / (2 * NUDGE):z.9f}
     dJ/dw                                    = {slope:z.9f}""",
         "Such a quotient of differences checks any gradient, because it needs no formula "
-        "for the derivative. trainer.check_gradient does it for all parameters of a neuron, and "
+        "for the derivative. trainer.check_gradient(X, y, w, b) does it for w and b, and "
         "says whether the two agree.",
     )
 
@@ -303,9 +303,9 @@ def by_trainer(x: float, y: int, taken: list[Step], rate: float) -> str:
     neuron.fit([[{n(x)}]], [[{1 - y}, {y}]])""",
         "init is w and b at the start; max_iter is the number of steps. alpha is explained on "
         "screen 12; 0 switches it off. Training stops early when every component of the gradient "
-        "is at most tol in size; with tol=0, only if it is 0. n_starts is how many starting "
-        "points are tried, keeping the best. The target is given as two numbers, 1 - y and y: how "
-        "probable 0 is, and 1. The trainer ends where the steps by hand ended:",
+        "is at most tol in size; with tol=0, when no step lowers J any more. n_starts is how many "
+        "starting points are tried, keeping the best. The target is given as two numbers, 1 - y "
+        "and y: how probable 0 is, and 1. The trainer ends where the steps by hand ended:",
         f"""\
          by hand                  by the trainer
     w    {taken[-1][0]!s:<25}{found[0]}

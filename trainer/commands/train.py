@@ -109,7 +109,8 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             names = preprocessor.get_feature_names_out()
             trainer.replay_page(
                 neuron, X, y, folder / "report.html", X_test=test[0], y_test=test[1],
-                feature_names=names, title=data.name,
+                feature_names=names, pos_label=data.positive,
+                title=f"{data.name}, preprocessed training rows",
             )  # fmt: skip
         write_metrics(folder, options, table, neuron, figures)
         written = [name for name in OUTPUTS if (folder / name).exists()]

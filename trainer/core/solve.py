@@ -12,7 +12,7 @@ from trainer.core.objective import Objective
 from trainer.core.optimality import OptimalityReport, allowed_share, check_optimality
 from trainer.core.parallel import session
 from trainer.core.row_space import RowSpace, row_space
-from trainer.core.termination import Termination, message
+from trainer.core.termination import AT_MINIMUM, Termination, message
 from trainer.core.training import Callback, History, Result, TrainingInterrupted, train
 from trainer.optimizers.auto import Choice, choose
 from trainer.optimizers.base import Optimizer
@@ -252,6 +252,8 @@ class _Solve:
                 if reason != end.reason:
                     values = {**vars(end), **vars(report)}
                     known.update(reason=reason, message=message(reason, **values))
+                if reason == "gradient" and end.gradient_max > self.settings["tol"]:
+                    known["message"] = AT_MINIMUM.format(gradient_max=end.gradient_max)
         if k in self.left and known.get("reason") in ("unbounded", "separable"):
             left, cost = self.left[k]
             if left.status == "minimum" and left.smallest_curvature > 0:

@@ -80,6 +80,12 @@ REASONS = {
 }
 """All reasons, by the name in `Termination.reason`."""
 
+AT_MINIMUM = (
+    "J is at its minimum, though the largest component of the gradient, {gradient_max:.3g}, "
+    "exceeds tol: because of rounding, or of the features' units"
+)
+"""Message of "gradient" where the check at the end, not tol, has shown the minimum."""
+
 
 @dataclass(frozen=True)
 class Termination:

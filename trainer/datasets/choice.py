@@ -1,5 +1,6 @@
 """Choice of the target column of a table if none was given."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.datasets.tables import MISSING_LABELS, MOST_CLASSES, tidy
@@ -14,17 +15,17 @@ USUAL_NAMES = {"target", "class", "label", "y"}
 """Usual names of a target column, compared without regard to case."""
 
 
-class TargetNeededError(ValueError):
-    """More than one column could be the target, or none.
+class ArgumentsNeededError(ValueError):
+    """The target must be named, or which of its classes is the positive one.
 
     Attributes
     ----------
-    arguments : list of str
+    arguments : sequence of str
         Arguments to add on the command line, such as ["--target", "income"]; empty if no column is
         suitable.
     """
 
-    def __init__(self, message: str, arguments: list[str]) -> None:
+    def __init__(self, message: str, arguments: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.arguments = arguments
 
@@ -48,7 +49,7 @@ def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str,
 
     Raises
     ------
-    TargetNeededError
+    ArgumentsNeededError
         If there is no such column, or more than one.
 
     Examples
@@ -92,7 +93,7 @@ def choose_target(table: "pd.DataFrame", positive: Any, name: str) -> tuple[str,
 
 def _needed(
     columns: list[str], classes: dict[str, list[Any]], positive: Any, name: str
-) -> TargetNeededError:
+) -> ArgumentsNeededError:
     shown = list(classes or columns)[-MOST_SHOWN:]
     names = ", ".join(
         f"{quote(c)} ({len(classes[c])} classes)" if c in classes else quote(c) for c in shown
@@ -107,9 +108,9 @@ def _needed(
         arguments = ["--target", best]
         if positive is None and len(classes[best]) > 2:
             arguments += ["--positive", str(classes[best][-1])]
-    return TargetNeededError(
+    return ArgumentsNeededError(
         f"no target given for {name}, which has {found}{holding}; "
-        f"say --target, one of {more}{names}",
+        f"name it as target, one of {more}{names}",
         arguments,
     )
 

@@ -6,6 +6,10 @@ from typing import Any
 
 # Names beyond these are not compared: a close match among 100 000 takes a minute.
 MOST_COMPARED = 2000
+MOST_NAMED = 10
+"""Maximum number of names that a message lists."""
+SIMILAR = 0.5
+"""Similarity of two names, from 0 to 1, from which one may be a mistake for the other."""
 
 
 def visible(value: Any) -> str:
@@ -50,17 +54,24 @@ def short_path(path: Any) -> str:
 
 
 def nearest(value: Any, among: Iterable[Any]) -> str:
-    """A hint with the name most similar to a mistaken one, without regard to case.
+    """A hint with the name most similar to a mistaken one, or the first names if none is similar.
+
+    Case does not count.
 
     Examples
     --------
     >>> nearest("incme", ["age", "income"])
     'the nearest is "income"'
+    >>> nearest("colour", ["age", "income"])
+    'choose from "age", "income"'
     """
     names = {str(name)[:100].lower(): str(name) for name in among}
     if not names:
         return "there is none"
     if len(names) > MOST_COMPARED:
         return f"there are {len(names)} others, such as {quote(next(iter(names.values())))}"
-    best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=0.0)[0]
-    return f"the nearest is {quote(names[best])}"
+    best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=SIMILAR)
+    if best:
+        return f"the nearest is {quote(names[best[0]])}"
+    shown = ", ".join(quote(name) for name in list(names.values())[:MOST_NAMED])
+    return f"choose from {shown}{', ...' if len(names) > MOST_NAMED else ''}"

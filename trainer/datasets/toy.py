@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trainer.datasets.choice import choose_target, same_label
+from trainer.datasets.choice import ArgumentsNeededError, choose_target, same_label
 from trainer.datasets.tables import MOST_CLASSES, read_table, split_table
 from trainer.datasets.text import nearest, quote, short_path
 
@@ -191,7 +191,7 @@ def load_dataset(
     looks_like_a_path = isinstance(source, Path) or path.suffix or path.name != source
     if looks_like_a_path or os.path.exists(path):
         return _load_file(path, target, positive)
-    raise ValueError(f"unknown data set {quote(source)}; {nearest(source, TOYS)}, --list shows all")
+    raise ValueError(f"unknown data set {quote(source)}; {nearest(source, TOYS)}")
 
 
 def _load_toy(name: str, target: str | None, positive: Any, random_state: Any) -> Dataset:
@@ -263,12 +263,13 @@ def two_classes(
             raise ValueError(
                 f"{what} must hold classes, got {len(classes)} different numbers in "
                 f"{len(labels)} rows, as a continuous one does; choose a column of classes, "
-                "or say which number against the rest: --positive"
+                "or say which number against the rest: positive"
             )
         if len(classes) > 2:
-            raise ValueError(
+            raise ArgumentsNeededError(
                 f"{what} holds {len(classes)} classes ({shown}); "
-                "say which one against the rest: --positive"
+                "say which one against the rest: positive",
+                ["--positive", str(classes[-1])],
             )
         positive = classes[-1]
     matching = same_label(positive, classes.tolist())

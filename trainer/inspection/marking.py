@@ -345,7 +345,8 @@ def _shape(result: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return f"an array of shape {np.asarray(result).shape}"
+            shape = np.asarray(result).shape
+            return f"an array of shape {shape}" if shape else f"{result!r:.60}"
         except ValueError:
             return f"a {type(result).__name__}"
 
@@ -549,9 +550,11 @@ def _named(
     name: str, task: Task, slips: dict[str, Slip], near: list[Outcome], odd: list[Outcome]
 ) -> tuple[float, tuple[str, ...], list[str]]:
     """Score, mistakes and sentences for wrong values."""
-    for outcomes in ([*near, *odd], near):
-        if found := _explanations(task, slips, outcomes, RTOL):
-            return _told_slips(slips, found[0])
+    groups = [[*near, *odd], near] if odd else [near]
+    explained = [_explanations(task, slips, outcomes, RTOL) for outcomes in groups]
+    # A mistake that cannot be made for an odd form does not explain it: fewer mistakes come first.
+    if found := min(filter(None, explained), key=lambda sets: len(sets[0]), default=None):
+        return _told_slips(slips, found[0])
     parts = PARTS.get(name, "")
     if len(parts) == 2:
         scores: list[float] = []

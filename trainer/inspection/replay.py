@@ -133,6 +133,7 @@ class Replay:
         y_test: Any = None,
         parameters: Sequence[int | str] | None = None,
         feature_names: Sequence[str] | None = None,
+        pos_label: Any = None,
     ) -> Self:
         """Train a copy of a fitted neuron and record every iteration.
 
@@ -150,6 +151,9 @@ class Replay:
             the two weights that changed most.
         feature_names : sequence of str of length d, optional
             Names to show, if X has none.
+        pos_label : object, optional
+            The class with y = 1, whose probability is σ(z); by default the neuron's second. The
+            first is shown by the neuron with the parameters −θ, which has the same J.
 
         Returns
         -------
@@ -180,6 +184,14 @@ class Replay:
             )
         if parameters is not None:
             parameters = parameter_places(neuron, parameters)
+        labels = neuron.classes_.tolist()
+        if pos_label is None:
+            pos_label = labels[1]
+        if pos_label not in labels:
+            raise ValueError(
+                f"pos_label must be one of the neuron's classes {labels}, got {pos_label!r}"
+            )
+        sign = 1 if pos_label == labels[1] else -1
         data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
         if data.targets is None:
             raise ValueError("a replay needs X as an array or a frame, got a source of rows")
@@ -204,22 +216,23 @@ class Replay:
         rows = values[shown]
         rows = rows.toarray() if hasattr(rows, "toarray") else rows
         weight = np.ones(len(targets.values)) if targets.weight is None else targets.weight
-        figures, calibration = _judged(neuron, sets)
+        figures, calibration = _judged(neuron, sets, pos_label)
+        shown_targets = targets.values[shown].astype(np.float64)
         of_steps = table.iloc[steps]
         return cls(
             names=parameter_names(neuron) if feature_names is None
             else named(feature_names, n_features),
-            classes=(str(neuron.classes_[0]), str(neuron.classes_[1])),
+            classes=(str(labels[0]), str(labels[1]))[::sign],
             run=of_steps["run"].to_numpy(),
             iteration=of_steps["iteration"].to_numpy(),
             J=of_steps["J"].to_numpy(),
             gradient_max=of_steps["gradient_max"].to_numpy(),
-            theta=theta,
-            gradient=gradient,
+            theta=sign * theta,
+            gradient=sign * gradient,
             J_test=J_test,
             kept=int(np.flatnonzero(steps == end)[0]),
             X=rows.astype(np.float64),
-            y=targets.values[shown].astype(np.float64),
+            y=shown_targets if sign == 1 else 1 - shown_targets,
             share=(weight / weight.sum(dtype=np.float64))[shown],
             shown=shown,
             steps=steps,
@@ -321,6 +334,7 @@ def replay_page(
     y_test: Any = None,
     parameters: Sequence[int | str] | None = None,
     feature_names: Sequence[str] | None = None,
+    pos_label: Any = None,
     title: str = "Training run",
 ) -> Path:
     """Write one HTML file that replays the training of a fitted neuron.
@@ -349,6 +363,8 @@ def replay_page(
         the two weights that changed most.
     feature_names : sequence of str, optional
         Names to show, if X has none.
+    pos_label : object, optional
+        The class whose probability the page shows; by default the neuron's second.
     title : str, default="Training run"
         Heading of the page.
 
@@ -376,7 +392,7 @@ def replay_page(
     _writable(path)
     replay = Replay.from_neuron(
         neuron, X, y, sample_weight=sample_weight, X_test=X_test, y_test=y_test,
-        parameters=parameters, feature_names=feature_names,
+        parameters=parameters, feature_names=feature_names, pos_label=pos_label,
     )  # fmt: skip
     return replay.to_html(path, title=title)
 
@@ -435,15 +451,17 @@ def _gradient(objective: Objective, bank: Array) -> Array:
     return objective.value_and_gradient(bank)[1].T
 
 
-def _judged(neuron: Any, sets: dict[str, Any]) -> tuple[Any, dict[str, BrierDecomposition]]:
+def _judged(
+    neuron: Any, sets: dict[str, Any], pos_label: Any
+) -> tuple[Any, dict[str, BrierDecomposition]]:
     """Scores and calibration on each set of samples; neither is defined for soft labels."""
     if any(is_soft(y) for _, y, _ in sets.values()):
         return None, {}
-    positive = neuron.classes_[1]
+    place = neuron.classes_.tolist().index(pos_label)
     rows = {part: (X, np.asarray(y).ravel()) for part, (X, y, _) in sets.items()}
-    figures = compare_models({"LogisticNeuron": neuron}, rows, positive)
+    figures = compare_models({"LogisticNeuron": neuron}, rows, pos_label)
     calibration = {
-        part: brier_decomposition(y, neuron.predict_proba(X)[:, 1], pos_label=positive)
+        part: brier_decomposition(y, neuron.predict_proba(X)[:, place], pos_label=pos_label)
         for part, (X, y) in rows.items()
     }
     return figures, calibration

@@ -104,7 +104,14 @@ def open_parts(source: Any, folder: Any) -> list[Part]:
     if isinstance(source, str | os.PathLike):
         return [_file(path) for path in _found(source)]
     if isinstance(source, list | tuple) and source and isinstance(source[0], str | os.PathLike):
-        return [_file(path) for given in source for path in _found(given)]
+        paths = [path for given in source for path in _found(given)]
+        places = set()
+        for path in paths:
+            place = os.path.realpath(path)
+            if place in places:  # the same row could be trained and tested on
+                raise ValueError(f"each file must be given once, got {path} twice")
+            places.add(place)
+        return [_file(path) for path in paths]
     name = f"the {type(source).__name__}"
     if hasattr(source, "to_batches") and hasattr(source, "schema"):  # Dataset, Table
 

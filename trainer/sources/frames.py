@@ -31,8 +31,10 @@ class FrameReader:
     unseen : dict
         For each text column, how many rows read so far hold a category that the model does
         not know.
+    paths : list of str
+        All files.
     n_bytes : int
-        Size of all files.
+        Their size.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class FrameReader:
         self.n_rows, self.id_column = n_rows, id_column
         self.unseen = dict.fromkeys(self.text, 0)
         self.notes: list[str] = []
+        self.paths: list[str] = []
         self.n_bytes = 0
 
     def read(self, tables: Any) -> Iterator[tuple[pd.Series, pd.DataFrame, float]]:
@@ -74,7 +77,8 @@ class FrameReader:
         parts = open_parts(tables, None)
         for part in parts:
             self._check(part)
-        self.n_bytes = sum(os.path.getsize(part.path) for part in parts if part.path)
+        self.paths = [part.path for part in parts if part.path]
+        self.n_bytes = sum(map(os.path.getsize, self.paths))
         return self._pieces(parts)
 
     def _check(self, part: Part) -> None:

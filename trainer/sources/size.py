@@ -55,7 +55,7 @@ def too_large_for_memory(source: Any, memory: int | float | str | None = None) -
     """
     limit = SHARE_OF_MEMORY * machine_bytes() if memory is None else to_bytes(memory)
     if isinstance(source, list | tuple):
-        return f"it is {len(source)} files"
+        return f"there are {len(source)} files"
     path = Path(source)
     try:
         if path.is_dir():

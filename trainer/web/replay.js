@@ -738,7 +738,7 @@
       const row = factorRows[k];
       row.numbers.textContent = numbers(f);
       row.value.value = value(f);
-      row.value.textContent = String(value(f)); // every digit, as Python prints it
+      row.value.textContent = minus(String(value(f))); // every digit
     });
     for (const { j, cells } of partRows) {
       const x = feature(sample, j);
@@ -991,7 +991,7 @@
       ["σ over the feature", "Decision boundary"][d - 1] ?? "Samples by σ(z)";
     $("parts-note").textContent =
       `A sample's part of dJ/dw is its dl/dw times ${equal ? "1/n" : "its share of the weights"}. ` +
-      `All parts${data.alpha ? ` and the penalty's αw, with α = ${data.alpha},` : ""} add up to dJ/dw` +
+      `All parts${data.alpha ? ` and the penalty's αw, with α = ${short(data.alpha)},` : ""} add up to dJ/dw` +
       `${data.alpha ? "; the bias has no penalty" : ""}.`;
     if (listed.length <= d) {
       $("parameters-note").hidden = false;
