@@ -45,6 +45,7 @@ from trainer import (
     make_preprocessor,
     save_model,
 )
+from trainer.persistence.files import write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 campaign = importlib.import_module("soak_models").campaign
@@ -708,6 +709,14 @@ def test_many_save_the_same_file_at_once(neuron, chosen, tmp_path):
     assert os.listdir(tmp_path) == ["model.skops"]
 
 
+def test_no_draft_is_cleared_away_while_it_is_written(tmp_path):
+    path = tmp_path / "file"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: write_atomically(path, bytes([k % 256]) * 100), range(2_000)))
+    assert os.listdir(tmp_path) == ["file"]
+    assert len(set(path.read_bytes())) == 1
+
+
 def test_a_file_is_forced_to_disk_before_it_gets_its_name(neuron, tmp_path, monkeypatch):
     order, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(
@@ -818,6 +827,16 @@ def test_names_validation_and_a_start_come_back_from_json(tmp_path):
     assert list(again.feature_names_in_) == ["first", "second"]
     np.testing.assert_array_equal(again.validation_curve_, model.validation_curve_)
     np.testing.assert_array_equal(again.fit(table, Y).coef_, model.fit(table, Y).coef_)
+
+
+def test_a_neuron_from_json_can_do_what_it_could(tmp_path):
+    for settings in ({}, {"alpha": 0.1, "noise_rates": [0.1, 0.2]}, {"optimizer": "momentum"}):
+        model = LogisticNeuron(random_state=0, **settings).fit(X, Y)
+        save_model(model, tmp_path / "model.json")
+        again = load_model(tmp_path / "model.json")
+        pd.testing.assert_frame_equal(again.summary(X, Y), model.summary(X, Y))
+        assert (again.alpha_, again.optimizer_) == (model.alpha_, model.optimizer_)
+        np.testing.assert_array_equal(again.noise_rates_, model.noise_rates_)
 
 
 def test_a_neuron_from_json_can_be_saved_in_either_way(neuron, tmp_path):

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from trainer import DivergenceError, LogisticNeuron, Objective
-from trainer.optimizers import OPTIMIZERS
+from trainer.optimizers import OPTIMIZERS, GradientDescent
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -212,6 +212,9 @@ def test_divergence_is_an_error_that_names_the_learning_rate(cancer):
     assert "\n" not in str(error.value)
     assert model.termination_.reason == "diverged"
     assert np.isfinite(model.predict_proba(cancer[0])).all()
+    rule = GradientDescent(learning_rate=2e4)
+    with pytest.raises(DivergenceError, match="learning_rate=20000"):
+        LogisticNeuron(optimizer=rule, alpha=0.1).fit(*cancer)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def test_the_grid_lies_around_the_default_penalty():
     np.testing.assert_allclose(model.alphas_ * 2 * 80, 10.0 ** np.arange(-3, 4))
     twice = LogisticNeuronCV(alphas=7, tol=1e-4).fit(X, y, np.full(80, 2.0))
     np.testing.assert_allclose(twice.alphas_, model.alphas_ / 2)
+    assert LogisticNeuronCV(alphas=1).fit(X, y).alpha_ == LogisticNeuron().fit(X, y).alpha_
 
 
 def test_more_than_two_classes():

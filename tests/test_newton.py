@@ -14,6 +14,7 @@ from trainer.core.loss import SQUARED_ERROR
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.core.solve import solve
+from trainer.core.training import TrainingInterrupted
 from trainer.optimizers import LBFGS, OPTIMIZERS, Newton, auto
 from trainer.optimizers.lbfgs import PreconditionedLBFGS
 from trainer.optimizers.newton import trust_region_step
@@ -256,16 +257,29 @@ def test_a_stronger_penalty_comes_first_from_zero(alpha, start, n_runs):
     assert records[-1].cost[0] == result.terminations[0].cost
 
 
+@pytest.mark.parametrize("is_key", [False, True])
 @pytest.mark.parametrize("run", [1, 3])
-def test_a_stop_is_heard_in_every_run(small_samples, run):
+def test_a_stop_is_heard_in_every_run(small_samples, run, is_key):
     X, y = large()
-    result = solve(
-        Objective(ArrayRows(X, y), 1e-3), None, np.zeros((9, 1)), n_starts=4, seed=0,
-        callback=lambda theta, history: history.n_runs == run, **LIMITS,
-    )  # fmt: skip
+    objective = Objective(ArrayRows(X, y), 1e-3)
+
+    def stop(theta, history):
+        if is_key and history.n_runs == run:
+            raise KeyboardInterrupt
+        return history.n_runs == run
+
+    problem = (objective, None, np.zeros((9, 1)))
+    if is_key:
+        with pytest.raises(TrainingInterrupted) as caught:
+            solve(*problem, n_starts=4, seed=0, callback=stop, **LIMITS)
+        result = caught.value.result
+    else:
+        result = solve(*problem, n_starts=4, seed=0, callback=stop, **LIMITS)
     assert result.history.n_runs == run
-    assert result.terminations[0].reason == "interrupted"
-    assert np.isfinite(result.theta).all()
+    end = result.terminations[0]
+    assert end.reason == "interrupted"
+    J, gradient = objective.value_and_gradient(result.theta)  # over all rows, whatever was solved
+    assert (end.cost, end.gradient_max) == pytest.approx((J[0], np.abs(gradient).max()), rel=1e-12)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

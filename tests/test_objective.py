@@ -179,7 +179,9 @@ def test_lipschitz_is_the_largest_eigenvalue_and_bounds_all_curvature(monkeypatc
     X1 = np.hstack([X, np.ones((len(X), 1))])
     by_svd = 0.15405857 * np.linalg.svd(X1, compute_uv=False)[0] ** 2 / len(X) + 0.1
     assert objective.lipschitz()[0] == pytest.approx(by_svd, rel=2e-5)
+    before = objective.n_passes
     assert objective.lipschitz()[0] >= by_svd * (1 - 1e-7)
+    assert objective.n_passes - before == 1 if limit == 500 else objective.n_passes - before > 1
     bound = objective.curvature_bound(theta)
     for scale in (0.1, 1, 3):
         curvature = (theta * objective.hessian_product(scale * theta, theta)).sum()

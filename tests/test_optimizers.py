@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from trainer.core.objective import Objective
 from trainer.core.rows import ArrayRows
 from trainer.core.training import train
-from trainer.optimizers import OPTIMIZERS, Newton, UpdateRule
+from trainer.optimizers import OPTIMIZERS, Momentum, Newton, UpdateRule
 from trainer.optimizers.lbfgs import PreconditionedLBFGS
 from trainer.optimizers.line_search import strong_wolfe
 
@@ -237,3 +237,11 @@ def test_line_search_backs_off_from_overflow_and_gives_up_uphill():
     assert 0 < found.step < 5
     found, _ = run(strong_wolfe(1.0, -1.0, 1.0, noise=0.0), lambda t: 1 + t, lambda t: 1.0)
     assert found is None
+
+
+def test_a_parameter_that_cannot_be_is_not_set():
+    momentum = Momentum(momentum=0.5)
+    with pytest.raises(ValueError, match="momentum must be"):
+        momentum.set_params(learning_rate=0.1, momentum=5.0)
+    assert momentum == Momentum(momentum=0.5)
+    assert momentum.set_params(momentum=0.7) == Momentum(momentum=0.7)

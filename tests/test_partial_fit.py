@@ -217,6 +217,8 @@ def test_errors_say_what_is_wrong():
         model.partial_fit(X, np.eye(3)[y])
     with pytest.raises(ValueError, match=r"a dict or None for partial_fit.*got 'balanced'"):
         LogisticNeuron(optimizer="adam", class_weight="balanced").partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="early_stopping must be False for partial_fit"):
+        LogisticNeuron(optimizer="adam", early_stopping=True).partial_fit(X, y, classes=[0, 1])
 
 
 @pytest.mark.parametrize("classes", [[0], [1]])

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
-from trainer import LogisticNeuron
+from trainer import LogisticNeuron, trace
 from trainer.core.objective import Objective
 from trainer.core.row_space import row_space
 
@@ -19,7 +20,7 @@ def test_the_objective_and_its_derivative_are_the_same_inside(fit_intercept):
     X, y = wide()
     weight = np.random.default_rng(1).random(40)
     objective = Objective.from_arrays(X, y.astype(float), weight, 0.1, fit_intercept)
-    space = row_space(objective)
+    space = row_space(objective, np.zeros((151, 1)))
     inner = 0.1 * np.random.default_rng(2).normal(size=(41, 1))
     theta = space.outside(inner)
     J, gradient = space.objective.value_and_gradient(inner)
@@ -43,12 +44,24 @@ def test_the_minimum_is_newtons(n_classes, settings):
     assert len(neuron.loss_curve_) == neuron.n_iter_ + 1
 
 
-def test_a_start_is_left_for_the_span():
+def test_a_start_outside_the_span_is_where_training_starts():
     X, y = wide()
-    init = np.random.default_rng(3).normal(size=151)
+    init = 0.1 * np.random.default_rng(3).normal(size=151)
     given = LogisticNeuron(alpha=0.1, tol=1e-9, init=init).fit(X, y)
     from_zero = LogisticNeuron(alpha=0.1, tol=1e-9).fit(X, y)
     np.testing.assert_allclose(given.coef_, from_zero.coef_, atol=1e-6)
+    J = np.mean((y - expit(X @ init[:-1] + init[-1])) ** 2) + 0.05 * np.sum(init[:-1] ** 2)
+    assert given.loss_curve_[0] == pytest.approx(J, rel=1e-12)
+
+
+def test_the_run_inside_is_traced_outside(tmp_path):
+    X, y = wide()
+    neuron = LogisticNeuron(random_state=0).fit(X, y)
+    table = trace(neuron, X, y)
+    np.testing.assert_allclose(table["J"], neuron.loss_curve_, rtol=1e-12)
+    theta = table.iloc[-1, 4:].to_numpy(float)
+    np.testing.assert_allclose(theta[:-1], neuron.coef_[0], rtol=1e-9, atol=1e-12)
+    assert neuron.to_html(tmp_path / "run.html", X, y).stat().st_size < 3e6
 
 
 def test_max_iter_counts_inside():
@@ -66,4 +79,5 @@ def test_max_iter_counts_inside():
 )
 def test_where_the_span_is_not_exact_it_is_not_used(mean, alpha):
     X, y = wide()
-    assert row_space(Objective.from_arrays(X + mean, y.astype(float), alpha=alpha)) is None
+    objective = Objective.from_arrays(X + mean, y.astype(float), alpha=alpha)
+    assert row_space(objective, np.zeros((151, 1))) is None

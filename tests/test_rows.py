@@ -113,6 +113,19 @@ def test_classes_and_soft_labels(tmp_path):
     np.testing.assert_allclose(soft.coef_, LogisticNeuron(tol=1e-9).fit(X, P).coef_, rtol=1e-6)
 
 
+def test_soft_labels_in_frames_are_refused():
+    """Their columns name the classes, and could stand in another order in another block."""
+    frame = pd.DataFrame({"yes": [0.2, 0.9], "no": [0.8, 0.1]})
+
+    class Source:
+        def blocks(self):
+            yield np.eye(2), frame
+            yield np.eye(2), frame[["no", "yes"]]
+
+    with pytest.raises(ValueError, match=r"block 0 .*soft labels must be arrays.*got a DataFrame"):
+        LogisticNeuron().fit(Source())
+
+
 def test_sparse_blocks_frames_and_float32(cancer):
     X, y = cancer
 

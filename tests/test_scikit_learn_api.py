@@ -22,6 +22,7 @@ from trainer import (
     GradientTape,
     LogisticNeuron,
     LogisticNeuronCV,
+    cost_surface,
     load_model,
     save_model,
     to_onnx,
@@ -100,6 +101,9 @@ def test_sparse_weights_predict_the_same(three_classes, kind):
     neuron.set_params(warm_start=True).fit(X, y)  # starts from sparse weights
     assert neuron.n_iter_ <= 1
     assert neuron.sparsify().densify().coef_.shape == coef.shape
+    two = LogisticNeuron().fit(X, y == y[0])
+    dense = cost_surface(two, X, y == y[0], (0, 1)).J
+    np.testing.assert_array_equal(cost_surface(two.sparsify(), X, y == y[0], (0, 1)).J, dense)
     assert neuron.densify() is neuron
 
 

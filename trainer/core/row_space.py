@@ -21,6 +21,9 @@ MAX_ROWS = 1_000
 MAX_ROUNDING = 1e-7
 """Fraction of the penalty by which rounding may change the curvature of J along a direction."""
 
+START_APART = 1e-10
+"""Fraction of θ by which rounding may move a start that lies in the span of the rows."""
+
 
 class RowSpace:
     """The objective in the span of the rows, and the way there and back.
@@ -50,8 +53,8 @@ class RowSpace:
         return np.vstack([self.X.T @ (self.combination @ theta[:-1]), theta[-1:]])
 
 
-def row_space(objective: Objective) -> RowSpace | None:
-    """The span of the rows, where it has far fewer dimensions than there are features."""
+def row_space(objective: Objective, theta: Array) -> RowSpace | None:
+    """The span of the rows, where it has far fewer dimensions than features, and θ is in it."""
     rows: Any = objective.rows
     n, d = objective.n_rows, objective.n_parameters - 1
     is_wide = isinstance(rows, ArrayRows) and not rows.is_sparse and 2 * n <= d and n <= MAX_ROWS
@@ -63,4 +66,6 @@ def row_space(objective: Objective) -> RowSpace | None:
     if not curvature <= MAX_ROUNDING * objective.alpha.min():
         return None
     kept = values > rounding
-    return RowSpace(objective, values[kept], vectors[:, kept])
+    space = RowSpace(objective, values[kept], vectors[:, kept])
+    apart = np.abs(space.outside(space.inside(theta)) - theta).max()
+    return space if apart <= START_APART * np.abs(theta).max() else None

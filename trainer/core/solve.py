@@ -122,8 +122,8 @@ class _Solve:
 
     def train(self) -> None:
         """The first run."""
-        if self.optimizer is None and self.validation is None and not self.history.keep_parameters:
-            self.space = row_space(self.objective)
+        if self.optimizer is None and self.validation is None:
+            self.space = row_space(self.objective, self.theta)
         self.result = self._run(np.arange(self.theta.shape[1]), self.theta)
         self._go_on()
 
@@ -304,15 +304,18 @@ class _Solve:
                 if not choice.samples and isinstance(first, PreconditionedLBFGS):
                     # the Hessian at θ = 0 is good enough for both problems
                     first = optimizer = replace(first, inverse=sampled_inverses(easier, theta))
-                solved = train(
-                    easier, first, theta,
-                    max_iter=self.settings["max_iter"], tol=0.0,
-                    min_decrease=1e-3 * len(theta) / easier.n_rows,  # below the sampling error
-                    **shared,
-                )  # fmt: skip
+                try:
+                    solved = train(
+                        easier, first, theta,
+                        max_iter=self.settings["max_iter"], tol=0.0,
+                        min_decrease=1e-3 * len(theta) / easier.n_rows,  # below the sampling error
+                        **shared,
+                    )  # fmt: skip
+                except TrainingInterrupted as stop:
+                    raise TrainingInterrupted(_evaluated(objective, stop.result)) from None
                 theta = solved.theta
                 if any(end.reason == "interrupted" for end in solved.terminations):
-                    return solved
+                    return _evaluated(objective, solved)
             if choice.samples:
                 inverse = curvature_inverses(easier, theta)
                 optimizer = PreconditionedLBFGS(inverse=inverse, is_renewed=False)
@@ -332,6 +335,7 @@ class _Solve:
         callback, n_before = shared["callback"], len(self.history.records)
         if callback is not None:
             shared["callback"] = lambda inner, history: callback(space.outside(inner), history)
+        self.history.outside = space.outside
         try:
             result = train(
                 space.objective.select(neurons), LBFGS(), space.inside(theta),
@@ -339,6 +343,8 @@ class _Solve:
             )  # fmt: skip
         except TrainingInterrupted as stop:
             raise TrainingInterrupted(_outside(space, stop.result)) from None
+        finally:
+            self.history.outside = None
         result = _outside(space, result)
         if any(end.reason == "interrupted" for end in result.terminations):
             return result
@@ -394,6 +400,17 @@ def _outside(space: RowSpace, result: Result) -> Result:
     """A result in the span of the rows with its parameters and gradient outside."""
     theta, gradient = space.outside(result.theta), space.outside(result.gradient)
     return replace(result, theta=theta, gradient=gradient, hessians={}, state=None)
+
+
+def _evaluated(objective: Objective, result: Result) -> Result:
+    """The result of an easier problem with J and its gradient in the problem itself."""
+    J, gradient = objective.value_and_gradient(result.theta)
+    largest = np.abs(gradient).max(axis=0)
+    ends = [
+        replace(end, cost=float(J[k]), gradient_max=float(largest[k]))
+        for k, end in enumerate(result.terminations)
+    ]
+    return replace(result, gradient=gradient, terminations=ends)
 
 
 def _replaced(result: Result, other: Result, index: Array, chosen: list[bool]) -> Result:

@@ -120,7 +120,8 @@ class Termination:
     n_starts, n_agreeing : int
         Number of starts compared, and number of those that led to the minimum that was kept.
     n_passes : float
-        Number of passes over the training rows, by all neurons and runs together.
+        Number of passes over the training rows, by all neurons and runs together, without those
+        that learn `noise_rates`.
     seconds : float
         Wall-clock time of the whole fit.
 

@@ -97,13 +97,15 @@ class History:
     """Records of all runs of a fit, in order; records are appended and never replaced.
 
     Iterations are numbered consecutively: the start of a later run counts as an iteration.
-    With a `journal`, the runs can be continued by another process.
+    With a `journal`, the runs can be continued by another process. `outside` maps a run's
+    parameters to those that are kept, where the run has others.
     """
 
     records: list[Record] = field(default_factory=list)
     started: float = field(default_factory=perf_counter)
     keep_parameters: bool = False
     journal: Journal | None = None
+    outside: Callable[[Array], Array] | None = None
 
     @property
     def n_iter(self) -> int:
@@ -128,6 +130,8 @@ class History:
     ) -> None:
         """Append a record; neurons that are not in `neurons` keep their last values."""
         kept = theta if self.keep_parameters else None
+        if kept is not None and self.outside is not None:
+            kept = self.outside(kept)
         values: list[Any] = [cost, gradient_max, validation_cost, kept]
         if self.records and len(neurons) < len(self.records[-1].cost):
             last = self.records[-1]

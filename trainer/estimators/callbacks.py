@@ -159,7 +159,8 @@ class GradientTape(AfterIteration):
     """A callback that records the parameters after every iteration, and the gradient there.
 
     The gradient is that of the mean squared error (y - σ(z))², without a penalty, also for an
-    estimator that minimises another loss: it shows what the chain rule says along its path. Of
+    estimator that minimises another loss: it shows what the chain rule says along its path. With
+    `noise_rates` it is that of (y - q)², which the neuron minimises. Of
     more than two classes it is that of each class against the rest.
 
     Attributes

@@ -397,6 +397,11 @@ def _checked_blocks(source: Any) -> Iterator[tuple[Any, Array, Array | None]]:
             X, y, weight = block if len(block) == 3 else (*block, None)
             X = canonical(check_array(X, ensure_min_samples=0, **KINDS))
             check_values(X, None, X.dtype.type)
+            if is_soft(y) and hasattr(y, "columns"):
+                raise ValueError(
+                    "soft labels must be arrays, with columns in the order of the classes, got a "
+                    f"{type(y).__name__}, whose columns may have another order in another block"
+                )
             y = np.asarray(y) if is_soft(y) else column_or_1d(y)
             check_consistent_length(X, y)
             if weight is not None and X.shape[0]:

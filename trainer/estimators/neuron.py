@@ -132,7 +132,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         Iterations without improvement that early stopping waits for.
     init : array-like of shape (n_features + 1,) or (n_features + 1, n_classes), or fitted \
             linear classifier, default=None
-        Where to start: the weights and, last, the bias; None starts at 0.
+        Where to start: the weights and, last, the bias; None starts at 0. A classifier goes
+        into scikit-learn's FrozenEstimator where the neuron is cloned, as by a grid search.
     warm_start : bool, default=False
         Start where the last fit ended, if there was one.
     n_starts : int, default=4
@@ -184,10 +185,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         ended no lower. While "auto" solves an easier problem first, it is J of that: of a
         sample of the rows, or with a stronger penalty.
     validation_curve_ : ndarray of shape (``n_iter_`` + 1,) or None
-        Mean squared error on the validation set, without the penalty, if there is one.
+        Mean squared error on the validation set, without the penalty, if there is one. Class
+        weights count in it where `fit` has held out the set, and not in X_val.
     history_ : DataFrame
         One row an iteration, the start first: iteration, cost (J), gradient_max (largest
-        component of its gradient), validation_cost, seconds since the fit began. Also run,
+        component of its gradient), validation_cost, seconds since `fit` began. Also run,
         where there was more than one, and n_rows or alpha, where one was on a sample of the
         rows or with a stronger penalty.
     optimizer_ : str
@@ -364,7 +366,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 validation = held_out.objective(0.0, self.fit_intercept)
             is_rule = optimizer is not None and optimizer.is_update_rule
             n_starts = 1 if is_rule else self.n_starts
-            # "auto" solves up to two samples before a run, and a run may go on once
+            # "auto" solves up to two samples before a run, which may go on for max_iter more
             n_runs = (1 if n_starts == 1 else 2) * (2 if optimizer is not None else 4)
             objective = data.objective(self.alpha_, self.fit_intercept)
             self._progress = progress_of(self, resumed, seed, theta, objective, validation)
@@ -405,6 +407,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         The update rule's memory and step length are kept from call to call, unless another
         `learning_rate` is set; after `fit` the first call goes on from its parameters with a
         fresh memory and history. For update rules only, as a solver needs all rows at once.
+        Callbacks are not called.
 
         ``alpha="auto"`` counts all rows so far, those of an earlier `fit` included: a stream
         ends with the penalty of one fit on all of its rows. Set `alpha` to a number if the same
@@ -432,6 +435,11 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             raise ValueError(
                 "class_weight must be a dict or None for partial_fit, which never sees all rows, "
                 "got 'balanced'; give the weights of the classes"
+            )
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping must be False for partial_fit, which is given no validation set, "
+                "got True"
             )
         with unchanged_on_error(self), np.errstate(all="ignore"):
             if is_first := not hasattr(self, "coef_"):
@@ -468,10 +476,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
     ) -> None:
         end = result.terminations[0]
         if any(end.reason == "diverged" for end in result.terminations):
-            raise DivergenceError(
-                f"training with learning_rate={self.learning_rate!r} diverged: {end.message}; "
-                "choose a smaller learning_rate, or 'auto'"
-            )
+            raise self._divergence(end)
         records = result.history.records
         costs = [record.cost.mean() for record in records]
         gradients = [record.gradient_max.max() for record in records]
@@ -493,7 +498,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
     def _set_penalty(self, weight_seen: float) -> None:
         self._weight_seen = weight_seen
-        self.alpha_ = 1 / (2 * weight_seen) if self.alpha == "auto" else float(self.alpha)
+        self.alpha_ = float(1 / (2 * weight_seen) if self.alpha == "auto" else self.alpha)
 
     def _set_noise(self, data: Data, seed: int) -> None:
         """Set the rates of wrong labels: as given, or learned from the rows."""
@@ -649,6 +654,13 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         for name, value in attributes.items():
             setattr(self, name, value)
 
+    def _divergence(self, end: Termination) -> DivergenceError:
+        rate = getattr(self.optimizer, "learning_rate", self.learning_rate)
+        return DivergenceError(
+            f"training with learning_rate={rate!r} diverged: {end.message}; choose a smaller "
+            "learning_rate, or 'auto'"
+        )
+
     def _report(self) -> None:
         """Warnings, or the error, for training that did not end well."""
         rates, errors = self.noise_rates_, self.noise_rates_std_err_
@@ -667,10 +679,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
             )
         termination = self.termination_
         if termination.reason == "diverged":
-            raise DivergenceError(
-                f"training with learning_rate={self.learning_rate!r} diverged: "
-                f"{termination.message}; choose a smaller learning_rate, or 'auto'"
-            )
+            raise self._divergence(termination)
         if not termination.converged:
             ends, which = self.terminations_, ""
             if len(ends) > 1:

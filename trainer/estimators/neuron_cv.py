@@ -336,6 +336,8 @@ class LogisticNeuronCV(LogisticNeuron):
     def _penalties(self, weight_sum: float) -> Array:
         if isinstance(self.alphas, Integral):
             factors = np.geomspace(SMALLEST_FACTOR, LARGEST_FACTOR, int(self.alphas))
+            if len(factors) == 1:
+                factors = np.ones(1)
             return factors / (2 * weight_sum)
         alphas = np.unique(np.asarray(self.alphas, dtype=np.float64))
         if not alphas.size or not (np.isfinite(alphas) & (alphas >= 0)).all():

@@ -453,10 +453,11 @@ def _binary_labels(y_true: Any, counted: Array, pos_label: Any) -> Array:
     labels = column_or_1d(y_true)
     check_consistent_length(labels, counted)
     known = np.unique(labels).tolist()
-    usual = set(known) <= {0, 1} or set(known) <= {-1, 1}
+    # one of two usual labels may have no rows
+    usual = next((pair for pair in ({0, 1}, {-1, 1}) if set(known) <= pair), set())
     if pos_label is None and usual:
         pos_label = 1
-    if pos_label is None or not (usual or pos_label in known):
+    if pos_label not in usual.union(known):
         raise ValueError(
             "pos_label must be the label in y_true that y_prob is the probability of, got "
             f"labels {known} and pos_label={pos_label!r}; name one"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from trainer.core.objective import Objective
 from trainer.estimators.data import prepare
 from trainer.estimators.neuron import LogisticNeuron
-from trainer.estimators.parameters import has_intercept
+from trainer.estimators.parameters import has_intercept, pack
 from trainer.estimators.parameters import parameter_names as named
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,8 @@ BANK = 256
 
 def fitted_parameters(neuron: LogisticNeuron) -> Array:
     """θ (d + 1,) of a fitted neuron of two classes, the bias last."""
-    return np.append(neuron.coef_, neuron.intercept_).astype(np.float64)
+    theta: Array = pack(neuron)[:, 0]
+    return theta
 
 
 def parameter_names(neuron: LogisticNeuron) -> list[str]:

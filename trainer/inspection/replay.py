@@ -169,6 +169,8 @@ class Replay:
         check_is_fitted(neuron)
         check_classes(neuron)
         check_labels(neuron)
+        if not hasattr(neuron, "termination_"):
+            raise ValueError("a replay needs a neuron that was trained by fit, got partial_fit's")
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together, got only one of them")
         n_features = neuron.n_features_in_
@@ -222,7 +224,8 @@ class Replay:
         return cls(
             names=parameter_names(neuron) if feature_names is None
             else named(feature_names, n_features),
-            classes=(str(labels[0]), str(labels[1]))[::sign],
+            classes=(str(labels[0]), str(labels[1])) if sign == 1
+            else (str(labels[1]), str(labels[0])),
             run=of_steps["run"].to_numpy(),
             iteration=of_steps["iteration"].to_numpy(),
             J=of_steps["J"].to_numpy(),

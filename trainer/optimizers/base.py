@@ -110,14 +110,15 @@ class Optimizer:
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name, and check them."""
         known = self.get_params()
-        for name, value in params.items():
+        for name in params:
             if name not in known:
                 raise ValueError(
                     f"{name!r} is no parameter of {type(self).__name__}; it has "
                     f"{', '.join(known) or 'none'}"
                 )
+        replace(self, **params)  # raises for a value that cannot be, before one is set
+        for name, value in params.items():
             setattr(self, name, value)
-        self.__post_init__()
         return self
 
     def _check(self, name: str, low: float, high: float, integral: bool = False) -> None:

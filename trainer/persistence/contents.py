@@ -261,6 +261,13 @@ def _check_neuron(neuron: Any, n_features: int | None = None) -> None:
 
     _check_whole(held.get("n_iter_"), "n_iter_")
     _check_array(held.get("loss_curve_"), "loss_curve_", (-1,))
+    alpha, name = held.get("alpha_", 0.0), held.get("optimizer_", "")
+    is_penalty = isinstance(alpha, float) and 0 <= alpha < np.inf
+    _demand(is_penalty, "alpha_ must be a number >= 0", alpha)
+    _demand(type(name) is str, "optimizer_ must be a name", name)
+    for rates in ("noise_rates_", "noise_rates_std_err_"):
+        if held.get(rates) is not None:
+            _check_array(held[rates], rates, (len(classes),), finite=rates == "noise_rates_")
     validation = held.get("validation_curve_")
     if validation is not None:
         _check_array(validation, "validation_curve_", neuron.loss_curve_.shape)
@@ -387,7 +394,8 @@ def _check_goes_on(neuron: Any) -> None:
             _demand(finite, "the optimizer's memory must be finite", part)
     if neuron.classes_.dtype.kind == "f" and (neuron.classes_ % 1).any():
         return  # names of soft labels, which are no labels
-    copy = type(neuron)(**{**neuron.get_params(deep=False), "class_weight": None})
+    settings = neuron.get_params(deep=False) | {"class_weight": None, "early_stopping": False}
+    copy = type(neuron)(**settings)
     vars(copy).update({k: v for k, v in vars(neuron).items() if k not in vars(copy)})
     copy.random_state = 0
     if hasattr(neuron, "feature_names_in_"):

@@ -73,11 +73,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def _new_draft(folder: Path) -> IO[bytes]:
-    """An open draft, locked; another process may have removed it before it was."""
+    """An open draft, locked; another process may remove it before it is."""
     while True:
         draft = folder / DRAFT.format(uuid4().hex)
         file = open(draft, "xb")  # noqa: SIM115 - the caller closes it
-        if not _is_locked_now(file) or draft.exists():  # some file systems have no locks
+        try:
+            _lock(file)
+            if draft.exists():
+                return file
+        except BlockingIOError:
+            pass  # locked by another that is about to remove it
+        except OSError:  # some file systems have no locks
             return file
         file.close()
 
@@ -88,19 +94,14 @@ def clear_drafts(folder: Path) -> None:
         return
     for draft in folder.glob(DRAFT.format("*")):
         with suppress(OSError), open(draft, "rb") as file:
-            if _is_locked_now(file):
-                draft.unlink()
+            _lock(file)
+            draft.unlink()
 
 
-def _is_locked_now(file: IO[bytes]) -> bool:
-    """Whether this lock of the file, held until it is closed, is the only one."""
-    if fcntl is None:
-        return False
-    try:
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file until it is closed; BlockingIOError if another has locked it."""
+    if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -57,7 +57,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     path : path
         The file to write, by convention "….skops". One that ends in ".json" is written as
         JSON, which people can read: a LogisticNeuron alone, without the history of its
-        training.
+        training and the standard errors of learned rates.
 
     Raises
     ------

@@ -20,14 +20,20 @@ MAX_TEXT = 16 * 2**20
 MAX_BRACKETS = 300_000
 """Lists and objects in a file."""
 
-KEPT = ("coef_", "intercept_", "classes_", "n_features_in_", "n_iter_", "loss_curve_")
+KEPT = ("coef_", "intercept_", "classes_", "n_features_in_", "alpha_", "n_iter_", "loss_curve_")
 """Attributes that come back to the bit; `save_model` compares them."""
 
 _KEYS = (
     "format", "trainer", "kind", "sha256", "parameters", "classes", "features", "dtype",
-    "intercept", "coef", "n_iter", "loss_curve", "validation_curve", "termination", "terminations",
+    "intercept", "coef", "alpha", "optimizer", "noise_rates", "n_iter", "loss_curve",
+    "validation_curve", "termination", "terminations",
 )  # fmt: skip
-_OPTIONAL = {"sha256", "validation_curve", "termination", "terminations"}
+_OPTIONAL = {
+    "sha256", "alpha", "optimizer", "noise_rates", "validation_curve", "termination",
+    "terminations",
+}  # fmt: skip
+_LISTS = ("noise_rates", "validation_curve")
+"""Attributes that are arrays or None."""
 _FLOATS = {"float64": np.float64, "float32": np.float32}
 _LABELS = {"bool": bool, "int": int, "uint": int, "float": float, "U": str, "object": str}
 
@@ -59,11 +65,15 @@ def write(neuron: Any, version: str) -> bytes:
         "dtype": neuron.coef_.dtype.name,
         "intercept": neuron.intercept_.tolist(),
         "coef": neuron.coef_.tolist(),
+        "alpha": float(neuron.alpha_),
         "n_iter": neuron.n_iter_,
         "loss_curve": neuron.loss_curve_.tolist(),
     }
-    if (curve := getattr(neuron, "validation_curve_", None)) is not None:
-        document["validation_curve"] = curve.tolist()
+    for name in _LISTS:
+        if (values := getattr(neuron, f"{name}_", None)) is not None:
+            document[name] = values.tolist()
+    if hasattr(neuron, "optimizer_"):
+        document["optimizer"] = neuron.optimizer_
     if hasattr(neuron, "terminations_"):
         document["termination"] = _told(neuron.termination_)
         document["terminations"] = [_told(end) for end in neuron.terminations_]
@@ -123,12 +133,13 @@ def _neuron(document: dict[str, Any]) -> Any:
         "intercept_": _numbers(document["intercept"], dtype),
         "n_iter_": document["n_iter"],
         "loss_curve_": _numbers(document["loss_curve"], np.float64),
-        "validation_curve_": None,
+        "noise_rates_std_err_": None,
     }
+    for name in _LISTS:
+        held[f"{name}_"] = _numbers(document[name], np.float64) if name in document else None
+    held |= {f"{name}_": document[name] for name in ("alpha", "optimizer") if name in document}
     if names is not None:
         held["feature_names_in_"] = np.array(names, dtype=object)
-    if "validation_curve" in document:
-        held["validation_curve_"] = _numbers(document["validation_curve"], np.float64)
     if "terminations" in document:
         held["termination_"] = _termination(document["termination"])
         held["terminations_"] = [_termination(end) for end in document["terminations"]]
