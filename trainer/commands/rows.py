@@ -97,12 +97,21 @@ def make_neuron(options: argparse.Namespace) -> Any:
     )
 
 
+def _try_neuron(options: argparse.Namespace) -> None:
+    """Let a tiny fit refuse options that do not go together, before there is any work done."""
+    tiny = [[-1.0], [1.0]], [0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make_neuron(options).set_params(max_iter=1).fit(*tiny, X_val=tiny[0], y_val=tiny[1])
+
+
 def _in_memory(
     options: argparse.Namespace, given: str
 ) -> tuple[str, AbstractContextManager[Table]]:
     data = trainer.load_dataset(
         given, target=options.target, positive=options.positive, random_state=options.seed
     )
+    _try_neuron(options)
     X_train, X_test, y_train, y_test = _split(data.X, data.y, options.test_size, options.seed)
 
     @contextmanager
@@ -168,10 +177,7 @@ def _check(options: argparse.Namespace, why: str, on_cluster: bool) -> None:
             "--batch-size cannot be used on a cluster, where every epoch would send all rows to "
             "one process; leave it out"
         )
-    with warnings.catch_warnings():  # options that do not go together are told of by a fit
-        warnings.simplefilter("ignore")
-        tiny = [[-1.0], [1.0]], [0, 1]
-        make_neuron(options).set_params(max_iter=1).fit(*tiny, X_val=tiny[0], y_val=tiny[1])
+    _try_neuron(options)
 
 
 @contextmanager

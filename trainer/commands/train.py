@@ -196,7 +196,8 @@ def print_data(table: rows.Table) -> None:
     data, n, counts = table.data, table.n_rows, table.class_counts.items()
     balance = (f"{label} ({count} rows, {100 * count / n:.1f} %)" for label, count in counts)
     say(f"{data.name}: {data.description}")
-    say(f"{n} rows, {table.n_features} features; classes {' and '.join(balance)}")
+    s = "s" * (table.n_features != 1)
+    say(f"{n} rows, {table.n_features} feature{s}; classes {' and '.join(balance)}")
     say(f"The neuron gives the probability of: {data.positive}")
     for note in data.notes:
         say(f"Note: {note}")

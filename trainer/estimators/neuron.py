@@ -547,8 +547,8 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                     else "choose an update rule, such as 'adam'"
                 )
                 raise ValueError(
-                    f"{parameter} must be {unused!r} with optimizer={given!r}, which does not "
-                    f"use it, got {getattr(self, parameter)!r}; {remedy}"
+                    f"{parameter} is not for optimizer={given!r}, which does not use it, got "
+                    f"{getattr(self, parameter)!r}; leave it out, or {remedy}"
                 )
         if isinstance(given, UpdateRule) and given.seed is None:
             return replace(given, seed=seed)

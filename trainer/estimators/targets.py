@@ -67,7 +67,8 @@ def in_words() -> Iterator[None]:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             "X must be a table of numbers, y hold a label of one type for each row, and weights "
-            f"be numbers, got what NumPy cannot read: {error}; convert them"
+            f"be numbers, got what NumPy cannot read: {error}; convert them, a frame with "
+            "make_preprocessor"
         ) from error
 
 
