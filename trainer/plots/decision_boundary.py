@@ -172,6 +172,7 @@ class DecisionBoundaryDisplay(Display):
                 *self.points[rows].T, s=size, c=colour, marker=marker, label=literal(label),
                 edgecolors="white", linewidths=0.6,
             )  # fmt: skip
+        ax.plot([], [], color="black", lw=1.5, label="decision boundary")
         bar = ax.figure.colorbar(field, ax=ax, ticks=np.linspace(0, 1, 6))
         bar.set_label(f"probability of {literal(self.classes[0])}")
         ax.set(xlabel=literal(self.features[0]), ylabel=literal(self.features[1]))
