@@ -65,13 +65,27 @@ def nearest(value: Any, among: Iterable[Any]) -> str:
     >>> nearest("colour", ["age", "income"])
     'choose from "age", "income"'
     """
-    names = {str(name)[:100].lower(): str(name) for name in among}
+    names = list(map(str, among))
     if not names:
         return "there is none"
     if len(names) > MOST_COMPARED:
-        return f"there are {len(names)} others, such as {quote(next(iter(names.values())))}"
-    best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=SIMILAR)
-    if best:
-        return f"the nearest is {quote(names[best[0]])}"
-    shown = ", ".join(quote(name) for name in list(names.values())[:MOST_NAMED])
+        return f"there are {len(names)} others, such as {quote(names[0])}"
+    if best := similar(value, names):
+        return f"the nearest is {quote(best)}"
+    shown = ", ".join(map(quote, names[:MOST_NAMED]))
     return f"choose from {shown}{', ...' if len(names) > MOST_NAMED else ''}"
+
+
+def similar(value: Any, among: Iterable[Any]) -> str | None:
+    """The name most similar to a mistaken one; None if none is, or if there are very many.
+
+    Examples
+    --------
+    >>> similar("incme", ["age", "income"])
+    'income'
+    """
+    names = {str(name)[:100].lower(): str(name) for name in among}
+    if len(names) > MOST_COMPARED:
+        return None
+    best = get_close_matches(str(value)[:100].lower(), names, n=1, cutoff=SIMILAR)
+    return names[best[0]] if best else None

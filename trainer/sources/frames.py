@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainer.datasets.tables import nearest, quote
+from trainer.datasets.text import quote, similar
 from trainer.sources.batches import Part, open_parts
 from trainer.sources.columns import Columns
 
@@ -86,7 +86,8 @@ class FrameReader:
         needed = [*self.features, *([self.id_column] if self.id_column else [])]
         missing = [name for name in needed if name not in found]
         if missing:
-            hint = f"; {nearest(missing[0], found)}" if len(missing) == 1 else ""
+            best = similar(missing[0], found) if len(missing) == 1 else None
+            hint = "" if best is None else f"; the nearest is {quote(best)}"
             shown = ", ".join(quote(name) for name in missing[:10])
             raise ValueError(
                 f"{part.name} lacks {len(missing)} of the {len(needed)} columns needed: "
