@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from test_multistart import long_servedio
 
-from trainer import DivergenceError, LogisticNeuron, LogisticNeuronCV
+from trainer import DivergenceError, EarlyStopping, LogisticNeuron, LogisticNeuronCV
 from trainer.optimizers import LBFGS, Momentum, Newton
 
 X_CANCER, Y_CANCER = load_breast_cancer(return_X_y=True)
@@ -139,6 +139,18 @@ def test_history_counts_and_times_what_happened(case, callback):
     if callback:
         assert watcher.n_seen == neuron.n_iter_ - (n_runs - 1)  # runs' starts are no iterations
     assert end.n_passes > 0
+
+
+@pytest.mark.parametrize(
+    ("case", "column", "value"),
+    [("samples first", "n_rows", 2_500), ("a stronger penalty first", "alpha", 1e-2)],
+)
+def test_a_stop_in_an_easier_problem_is_seen_in_the_history(case, column, value):
+    rows, options = CASES[case]()
+    stop = EarlyStopping(rows[0][:50], rows[1][:50], n_iter_no_change=0)
+    with pytest.warns(ConvergenceWarning, match="on request"):
+        neuron = LogisticNeuron(**options).set_callbacks(stop).fit(*rows)
+    assert neuron.history_[column].tolist() == [value] * len(neuron.history_)
 
 
 @pytest.mark.parametrize("case", ["a second start", "samples first", "early stopping"])

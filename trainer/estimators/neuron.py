@@ -390,7 +390,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
                 )
             except TrainingInterrupted as stop:
                 result, was_interrupted = stop.result, True
-            self._store(result, fitted)
+            self._store(result, fitted, data.rows.n_rows)
             notifier.end(lambda: fitted(result.theta))
             self._place_like(X)
             del self._progress
@@ -611,7 +611,7 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
 
         return call
 
-    def _store(self, result: Result, fitted: Callable[[Array], Any]) -> None:
+    def _store(self, result: Result, fitted: Callable[[Array], Any], n_rows: int) -> None:
         self._set(**fitted(result.theta))
         records = result.history.records
         seconds = perf_counter() - result.history.started
@@ -644,10 +644,10 @@ class LogisticNeuron(CallbackSupportMixin, PredictionMixin, BaseEstimator):
         self._history["seconds"] = np.array([record.seconds for record in records])
         if result.history.n_runs > 1:
             self._history["run"] = np.array([record.run for record in records])
-            for name in ("n_rows", "alpha"):
-                values = np.array([getattr(record, name) for record in records])
-                if values.min() < values.max():
-                    self._history[name] = values
+        for name, usual in (("n_rows", n_rows), ("alpha", self.alpha_)):
+            values = np.array([getattr(record, name) for record in records])
+            if (values != usual).any():
+                self._history[name] = values
         self._rule_state = None
 
     def _set(self, **attributes: Any) -> None:

@@ -262,7 +262,7 @@ class LogisticNeuronCV(LogisticNeuron):
                 )
             except TrainingInterrupted:
                 raise KeyboardInterrupt from None
-            self._store(result, fitted)
+            self._store(result, fitted, data.rows.n_rows)
             notifier.end(lambda: fitted(result.theta))
             self._place_like(given)
         self._report()
