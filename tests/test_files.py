@@ -27,6 +27,8 @@ from trainer import (
     save_model,
     trace,
 )
+from trainer.sources.files import Draw
+from trainer.sources.size import to_bytes
 
 
 @pytest.fixture(scope="module")
@@ -389,3 +391,55 @@ def test_without_pyarrow_the_extra_is_named():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "logistic-neuron-trainer[stream]"' in done.stdout
+
+
+def test_a_csv_file_is_read_as_it_is_in_memory(tmp_path):
+    """Blank lines before the header, and quotes that follow a space."""
+    rng = np.random.default_rng(0)
+    rows = zip(rng.normal(size=200), rng.choice(["red", "blue"], 200), "yn" * 100, strict=True)
+    path = tmp_path / "t.csv"
+    path.write_text("\n\nx, colour, y\n" + "".join(f'{x:.3f}, "{c}", "{y}"\n' for x, c, y in rows))
+    rows, data = open_rows(path, target="y"), load_dataset(path, target="y")
+    assert rows.classes.tolist() == np.unique(data.y).tolist() == ["n", "y"]
+    known = rows.preprocessor.named_transformers_["text"].categories_[0]
+    assert known.tolist() == sorted(data.X["colour"].unique()) == ["blue", "red"]
+
+
+def test_a_header_may_be_long(tmp_path):
+    names = [f"column_{i:06d}" for i in range(10_000)]
+    cells = [",".join([str(i % 2)] * len(names)) for i in range(6)]
+    path = tmp_path / "wide.csv"
+    rows = "".join(f"{row},{'ab'[i % 2]}\n" for i, row in enumerate(cells))
+    path.write_text(",".join([*names, "y"]) + "\n" + rows)
+    assert open_rows(path, target="y").n_features == len(names)
+
+
+def test_columns_may_be_an_iterator_and_text_must_be_columns(tmp_path):
+    path = write(tmp_path, a=HEAD + GOOD)
+    assert open_rows(path, target="y", columns=(name for name in ["x"])).n_features == 1
+    with pytest.raises(ValueError, match=r'column "zz" is not in a\.csv'):
+        open_rows(path, target="y", text=["zz"])
+
+
+def test_draws_of_parts_join_into_a_fair_one():
+    """A part whose draw was cut counts as one that was not."""
+    rng = np.random.default_rng(0)
+
+    def draw(size, n, value):
+        found = Draw(size)
+        batch = pa.record_batch({"x": np.full(n, value)})
+        found.add(None, batch, 0, rng.random(n), np.arange(n))
+        found.shrink()
+        return found
+
+    joined = draw(1_000, 100_000, 0.0)
+    joined.extend(draw(1_000, 500, 1.0), 100_000)
+    joined.shrink()
+    n_large = (joined.numbers < 100_000).sum()
+    assert n_large > 900  # 199 in 200 of all rows; it was 2 in 3
+
+
+@pytest.mark.parametrize("memory", ["1e400", "nan", "1e-9"])
+def test_memory_is_a_finite_number(memory):
+    with pytest.raises(ValueError, match="memory must be a number of bytes"):
+        to_bytes(memory)

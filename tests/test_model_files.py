@@ -709,6 +709,14 @@ def test_many_save_the_same_file_at_once(neuron, chosen, tmp_path):
     assert os.listdir(tmp_path) == ["model.skops"]
 
 
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "first").write_bytes(b"old")
+    (tmp_path / "current").symlink_to("first")
+    write_atomically(tmp_path / "current", b"new")
+    assert (tmp_path / "current").is_symlink()
+    assert (tmp_path / "first").read_bytes() == b"new"
+
+
 def test_no_draft_is_cleared_away_while_it_is_written(tmp_path):
     path = tmp_path / "file"
     with ThreadPoolExecutor(8) as pool:
@@ -830,12 +838,17 @@ def test_names_validation_and_a_start_come_back_from_json(tmp_path):
 
 
 def test_a_neuron_from_json_can_do_what_it_could(tmp_path):
-    for settings in ({}, {"alpha": 0.1, "noise_rates": [0.1, 0.2]}, {"optimizer": "momentum"}):
+    for settings in (
+        {},
+        {"alpha": 0.1, "noise_rates": {0: 0.1, 1: 0.2}},
+        {"optimizer": "momentum"},
+    ):
         model = LogisticNeuron(random_state=0, **settings).fit(X, Y)
         save_model(model, tmp_path / "model.json")
         again = load_model(tmp_path / "model.json")
         pd.testing.assert_frame_equal(again.summary(X, Y), model.summary(X, Y))
         assert (again.alpha_, again.optimizer_) == (model.alpha_, model.optimizer_)
+        assert again.get_params() == model.get_params()
         np.testing.assert_array_equal(again.noise_rates_, model.noise_rates_)
 
 

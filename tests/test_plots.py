@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
@@ -35,6 +36,7 @@ from trainer import (
     reliability_curve,
     trace,
 )
+from trainer.optimizers import Adam
 from trainer.plots.display import Display
 from trainer.plots.style import literal
 
@@ -749,3 +751,17 @@ def test_the_penalty_curve_from_arrays_needs_no_more(search):
 def test_scores_that_fit_no_penalties_are_told(alphas, scores, words):
     with pytest.raises(ValueError, match=words):
         PenaltyCurveDisplay(alphas, scores)
+
+
+def test_a_polars_frame_has_a_decision_boundary():
+    frame = pl.DataFrame(X[:, :2], schema=["first", "second"])
+    neuron = LogisticNeuron().fit(frame, Y)
+    display = DecisionBoundaryDisplay.from_estimator(neuron, frame, Y)
+    assert display.features == ("first", "second")
+    corner = pl.DataFrame({"first": display.first[:1], "second": display.second[:1]})
+    assert display.probability[0, 0] == pytest.approx(neuron.predict_proba(corner)[0, 1])
+
+
+def test_a_neuron_trained_in_parts_has_a_loss_curve():
+    neuron = LogisticNeuron(optimizer=Adam(learning_rate=0.1)).partial_fit(X, Y, np.unique(Y))
+    assert "Adam" in LossCurveDisplay.from_estimator(neuron).ax_.get_legend_handles_labels()[1][0]

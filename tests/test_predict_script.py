@@ -130,6 +130,28 @@ def test_mistakes_end_in_one_line(saved, predict, arguments, words):
     assert errors.splitlines()[-1].startswith("predict.py: error: ")
 
 
+def test_whole_numbers_stay_whole_and_gaps_gaps(table, saved, predict):
+    folder, _ = saved
+    few = table[:5].assign(id=pd.array([2**53 + 1, None, 2**53 + 3, 4, 5], dtype="Int64"))
+    few["late"] = [None, None, "a", None, "b"]
+    few.to_parquet(folder / "ids.parquet")
+    for name in ("id", "late"):
+        out = folder / "ids_out.parquet"
+        status, errors = predict(
+            folder / "model.skops", folder / "ids.parquet", "-o", out, "--id", name, "--rows", 2
+        )
+        assert status == 0, errors
+        found = pd.read_parquet(out, dtype_backend="pyarrow")[name]
+        assert found.fillna(0 if name == "id" else "").tolist() == (
+            [2**53 + 1, 0, 2**53 + 3, 4, 5] if name == "id" else ["", "", "a", "", "b"]
+        )
+    few.rename(columns={"id": "label"}).to_parquet(folder / "ids.parquet")
+    status, errors = predict(
+        folder / "model.skops", folder / "ids.parquet", "-o", out, "--id", "label"
+    )
+    assert (status, "column 'label' of its own" in errors) == (2, True)
+
+
 @pytest.mark.parametrize("given", ["table.csv", "*.csv", "model.skops"])
 def test_what_is_read_is_not_overwritten(saved, predict, tmp_path, monkeypatch, given):
     folder, _ = saved

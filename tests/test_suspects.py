@@ -97,3 +97,19 @@ def test_folds_that_cannot_be_made_again_are_refused(cancer):
         suspect_labels(model, X[:-1], y[:-1])
     with pytest.raises(ValueError, match="got soft labels"):
         suspect_labels(model, X, np.column_stack([1 - y, y]))
+
+
+def test_labels_keep_their_names_out_of_fold():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((90, 2)), np.repeat(["a", "b", "c"], 30)
+    X[y == "b"] += 2
+    neuron = LogisticNeuron(class_weight={"b": 20.0})
+    cv = StratifiedKFold(3)
+    table = suspect_labels(neuron, X, y, cv=cv).sort_values("row")
+    expected = np.empty(90)
+    for train, held_out in cv.split(X, y):
+        p = neuron.fit(X[train], y[train]).predict_proba(X[held_out])
+        expected[held_out] = p[np.arange(len(p)), np.searchsorted(["a", "b", "c"], y[held_out])]
+    np.testing.assert_allclose(table["probability"], expected, rtol=1e-12)
+    two = suspect_labels(neuron.fit(X, y), X[y != "a"], y[y != "a"])  # knows one class more
+    assert len(two) == 60

@@ -446,5 +446,13 @@ def test_suspects_are_written_with_their_lines(place):
     assert suspects["line"].iloc[0] == 9
     assert suspects["label"].iloc[0] == "low"
     assert len(suspects) == 28
+    text = Path("wrong.csv").read_text()
+    Path("wrong.csv").write_text("sep=,\n\n" + text.replace("Oslo", '"Os\nlo"', 1))
+    n_more = 2 + (text[: text.index("Oslo")].count("\n") < 8)
+    assert script.main(["wrong.csv", "--target", "income", "--suspects"]) == 0
+    assert pd.read_csv("runs/wrong/suspects.csv")["line"].iloc[0] == 9 + n_more
+    table.to_parquet("wrong.parquet")
+    assert script.main(["wrong.parquet", "--target", "income", "--suspects"]) == 0
+    assert "line" not in pd.read_csv("runs/wrong/suspects.csv")
     assert script.main(["iris", "--suspects"]) == 0
     assert "line" not in pd.read_csv("runs/iris/suspects.csv")

@@ -7,6 +7,7 @@ zcat t.csv.gz | logistic-neuron predict model.skops - -o - | head
 
 import argparse
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -92,15 +93,16 @@ def predicted(model: Any, identity: "pd.Series", frame: "pd.DataFrame") -> "pd.D
     """One piece of the output: identity, label, and a probability for each class."""
     import pandas as pd
 
-    P = model.predict_proba(frame)
-    columns: dict[str, Any] = {str(identity.name): identity.to_numpy()}
-    neuron = model[-1] if hasattr(model, "steps") else model
-    labels = neuron.classes_[P.argmax(axis=1)]
-    if P.shape[1] == 2:  # as `predict` has it: the second class above one half
-        labels = neuron.classes_[(P[:, 1] > P[:, 0]).astype(int)]
-    columns["label"] = labels
-    columns |= {f"p_{name}": P[:, k] for k, name in enumerate(neuron.classes_.tolist())}
-    return pd.DataFrame(columns)
+    X, neuron = model[:-1].transform(frame), model[-1]
+    P = neuron.predict_proba(X)
+    found: dict[Any, Any] = {"label": neuron.predict(X)}
+    found |= {f"p_{name}": P[:, k] for k, name in enumerate(neuron.classes_.tolist())}
+    if identity.name in found:
+        raise ValueError(
+            f"--id: the output has a column {identity.name!r} of its own; rename yours"
+        )
+    columns: dict[Any, Any] = {identity.name: identity.array}
+    return pd.DataFrame(columns | found)
 
 
 @contextmanager
@@ -133,7 +135,7 @@ def output(name: str) -> Iterator[Any]:
         raise ValueError(f"-o: {path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise ValueError(f"-o: there is no folder {path.parent}; make it, or choose another")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("xb") as file, writer(path, file) as write:
             yield write

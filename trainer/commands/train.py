@@ -101,8 +101,8 @@ def run(options: argparse.Namespace, signals: Signals) -> None:
             from sklearn.base import clone
 
             suspects = trainer.suspect_labels(clone(model), data.X, data.y)
-            if table.is_file:  # below the header
-                suspects.insert(1, "line", data.X.index[suspects["row"]] + 2)
+            if lines := data.lines():
+                suspects.insert(1, "line", [lines[row] for row in suspects["row"]])
             suspects.to_csv(folder / "suspects.csv")
         if options.report:
             X, y = table.training

@@ -157,11 +157,7 @@ def split_table(
 
 
 def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFrame, list[str]]":
-    n_lines = content.count(b"\n")
-    content = content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
-    marks = DELIMITERS
-    if named := re.match(rb'"?sep=([,;\t|])"?\s*?(\r?\n[\r\n]*|$)', content):  # by spreadsheets
-        marks, content = named[1].decode(), content[named.end() :]
+    content, marks, n_before = _from_the_header(content)
     if not content.strip():
         raise ValueError(f"{name} is empty; a table has a header and rows")
     if b"\0" in content or not _is_utf8(content):
@@ -184,13 +180,35 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
         if column != target and values.dtype == object:
             values, odd = _numbers_but_for_odd(values, delimiter == ";")
             if odd is not None:
-                line = _line(int(odd.index[0]), content, delimiter)
-                line += n_lines - content.count(b"\n")
+                line = n_before + _line(int(odd.index[0]), content, delimiter)
                 notes.append(_tell_odd(column, values, odd, line))
         columns[column] = values
     import pandas as pd
 
     return pd.DataFrame(columns), notes
+
+
+def _from_the_header(content: bytes) -> tuple[bytes, str, int]:
+    """The text from its header on, possible delimiters, and the number of lines before it."""
+    n_lines = content.count(b"\n")
+    content = content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    marks = DELIMITERS
+    if named := re.match(rb'"?sep=([,;\t|])"?\s*?(\r?\n[\r\n]*|$)', content):  # by spreadsheets
+        marks, content = named[1].decode(), content[named.end() :]
+    return content, marks, n_lines - content.count(b"\n")
+
+
+def line_numbers(path: str | Path) -> list[int] | None:
+    """Lines of a CSV file, as in an editor, in which its rows end; None where they are unknown."""
+    content = read_content(Path(path))
+    if content.startswith(b"PAR1"):
+        return None
+    content, marks, n_before = _from_the_header(content)
+    delimiter, _ = _header(content, marks, Path(path).name)
+    try:
+        return [n_before + line for line in _lines(content, delimiter)][1:]
+    except csv.Error:  # a cell is too long for csv
+        return None
 
 
 def _header(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
@@ -304,12 +322,16 @@ def _to_numbers(text: "pd.Series", decimal_comma: bool) -> "pd.Series":
 
 def _line(row: int, content: bytes, delimiter: str) -> int:
     """Line number, as in an editor, of a row of the table."""
-    reader = _rows(content, delimiter)
-    rows = (reader.line_num for cells in reader if len(cells) > 1 or "".join(cells).strip())
     try:
-        return next(islice(rows, row + 1, None))
+        return next(islice(_lines(content, delimiter), row + 1, None))
     except (csv.Error, StopIteration):  # a cell before it is too long for csv
         return row + 2
+
+
+def _lines(content: bytes, delimiter: str) -> Iterator[int]:
+    """Lines in which the header and the rows end."""
+    reader = _rows(content, delimiter)
+    return (reader.line_num for cells in reader if len(cells) > 1 or "".join(cells).strip())
 
 
 def _tell_odd(column: str, values: "pd.Series", odd: "pd.Series", line: int) -> str:

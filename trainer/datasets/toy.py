@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainer.datasets.choice import ArgumentsNeededError, choose_target, same_label
-from trainer.datasets.tables import MOST_CLASSES, read_table, split_table
+from trainer.datasets.tables import MOST_CLASSES, line_numbers, read_table, split_table
 from trainer.datasets.text import nearest, quote, short_path
 
 # NumPy, pandas and scikit-learn are imported on use: listing the data sets does not need them.
@@ -35,6 +35,8 @@ class Dataset:
         The label whose probability is reported.
     notes : tuple of str
         Changes to the table: dropped columns and rows, non-numeric cells treated as missing.
+    path : path, optional
+        The file that it comes from.
 
     Examples
     --------
@@ -49,6 +51,12 @@ class Dataset:
     y: "npt.NDArray[Any]"
     positive: Any
     notes: tuple[str, ...] = ()
+    path: Path | None = None
+
+    def lines(self) -> list[int] | None:
+        """Line of each row in the CSV file, as in an editor; None where it is unknown."""
+        known = None if self.path is None else line_numbers(self.path)
+        return None if known is None else [known[row] for row in self.X.index]
 
     def __repr__(self) -> str:
         n_rows, n_features = self.X.shape
@@ -232,7 +240,7 @@ def _load_file(path: Path, target: str | None, positive: Any) -> Dataset:
     rest = next(label for label in y.tolist() if label != positive)
     description = f"rows of {name}: {quote(target)} is {positive}, or {rest}"
     stem = re.sub(r"(\.(csv|tsv|txt|parquet|pq))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-    return Dataset(stem.strip(".") or "table", description, X, y, positive, tuple(notes))
+    return Dataset(stem.strip(".") or "table", description, X, y, positive, tuple(notes), path)
 
 
 def two_classes(

@@ -95,7 +95,8 @@ def _described(value: Any) -> Any:
     if isinstance(value, Optimizer):
         return [type(value).__name__, _described(value.get_params())]
     if isinstance(value, dict):
-        return [[_described(key), _described(item)] for key, item in value.items()]
+        pairs = [[_described(key), _described(item)] for key, item in value.items()]
+        return sorted(pairs, key=repr)  # the order of labels means nothing
     if isinstance(value, list | tuple):
         return [_described(item) for item in value]
     array = np.asarray(value)

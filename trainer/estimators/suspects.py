@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from trainer.estimators.data import is_source
@@ -92,7 +92,7 @@ def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) 
             check_is_fitted(estimator)
         except NotFittedError:
             fitted = clone(estimator).fit(X, y)
-        without = cross_val_predict(estimator, X, y, cv=cv, method="predict_proba")
+        without = _cross_validated(estimator, X, y, cv, fitted.classes_)
     classes = fitted.classes_
     if len(unknown := np.setdiff1d(y, classes)):
         raise ValueError(f"y must hold labels of {classes.tolist()}, got {unknown.tolist()[0]!r}")
@@ -111,6 +111,18 @@ def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) 
     ).iloc[order]
     table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
     return table
+
+
+def _cross_validated(estimator: Any, X: Any, y: Array, cv: Any, classes: Array) -> Array:
+    """Probabilities (n, n_classes) out of fold; cross_val_predict would rename the labels."""
+    X, y = indexable(X, y)
+    P = np.full((len(y), len(classes)), np.nan)
+    for train, held_out in check_cv(cv, y, classifier=True).split(X, y):
+        model = clone(estimator).fit(_safe_indexing(X, train), y[train])
+        found = model.predict_proba(_safe_indexing(X, held_out))
+        P[held_out] = 0
+        P[np.ix_(held_out, np.searchsorted(classes, model.classes_))] = found
+    return P
 
 
 def _out_of_fold(model: LogisticNeuronCV, X: Any, y: Array) -> Array:

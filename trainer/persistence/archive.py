@@ -36,7 +36,6 @@ MAX_DEPTH = 50
 
 SCHEMA = "schema.json"
 
-_JSON = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
 _PLAIN = ("str", "int", "float", "bool")
 _SCALARS = {
     f"numpy.{kind.__name__}": kind

@@ -37,7 +37,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     OSError
         If the file cannot be written, or is not read back as it was written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} must be a file, got a folder or a device; choose another name")
     file = draft = None

@@ -57,7 +57,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     path : path
         The file to write, by convention "….skops". One that ends in ".json" is written as
         JSON, which people can read: a LogisticNeuron alone, without the history of its
-        training and the standard errors of learned rates.
+        training, the standard errors of learned rates, and what an update rule remembers
+        between calls of `partial_fit`.
 
     Raises
     ------

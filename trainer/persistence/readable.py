@@ -34,6 +34,7 @@ _OPTIONAL = {
 }  # fmt: skip
 _LISTS = ("noise_rates", "validation_curve")
 """Attributes that are arrays or None."""
+_BY_LABEL = ("class_weight", "noise_rates")
 _FLOATS = {"float64": np.float64, "float32": np.float32}
 _LABELS = {"bool": bool, "int": int, "uint": int, "float": float, "U": str, "object": str}
 
@@ -118,8 +119,10 @@ def read(data: bytes) -> Any:
 
 def _neuron(document: dict[str, Any]) -> Any:
     parameters = dict(document["parameters"])
-    if isinstance(parameters.get("class_weight"), list):
-        parameters["class_weight"] = dict(parameters["class_weight"])
+    for name in _BY_LABEL:
+        value = parameters.get(name)
+        if isinstance(value, list) and all(isinstance(each, list) for each in value):
+            parameters[name] = dict(value)
     neuron: Any = trainer.LogisticNeuron(**parameters)
     if parameters.keys() != neuron.get_params().keys():
         raise ContentsError(f"parameters must be {sorted(neuron.get_params())}")
@@ -149,7 +152,7 @@ def _neuron(document: dict[str, Any]) -> Any:
 
 def _parameter(name: str, value: Any) -> Any:
     value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-    if name == "class_weight" and isinstance(value, dict):
+    if name in _BY_LABEL and isinstance(value, dict):
         value = [
             [label.item() if isinstance(label, np.generic) else label, float(weight)]
             for label, weight in value.items()

@@ -141,7 +141,7 @@ class DecisionBoundaryDisplay(Display):
         grid: Any = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
         features = getattr(X, "columns", None)
         if features is not None:
-            grid = type(X)(grid, columns=features)
+            grid = type(X)({name: grid[:, k] for k, name in enumerate(features)})
         p = estimator.predict_proba(grid)[:, classes.index(pos_label)].reshape(GRID, GRID)
         negative = classes[1 - classes.index(pos_label)]
         display = cls(

@@ -117,7 +117,8 @@ class LossCurveDisplay(Display):
         """
         neuron = _neuron(estimator)
         optimizer = getattr(neuron, "optimizer_", neuron.optimizer)
-        return cls.from_estimators({optimizer: neuron}, **options)
+        key = optimizer if isinstance(optimizer, str) else type(optimizer).__name__
+        return cls.from_estimators({key: neuron}, **options)
 
     @classmethod
     def from_estimators(

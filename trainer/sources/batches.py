@@ -11,7 +11,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from glob import glob
 from itertools import islice
@@ -86,7 +86,10 @@ class Part:
             offset = 1 if _separator_line(start) else 0
             reader = csv.reader(file, delimiter=_delimiter(self.path)[0])
             rows = (cells for cells in reader if cells)
-            next(islice(rows, row + 1, row + 2), None)
+            try:
+                next(islice(rows, row + 1, row + 2), None)
+            except csv.Error:  # a cell before it is too long for csv
+                return f"row {row + 1}"
             return f"line {reader.line_num + offset}"
 
 
@@ -334,9 +337,18 @@ def _csv(path: str, name: str) -> Part:
                 ),
             )
             for batch in reader:
-                yield batch.rename_columns(wanted)
+                columns = [_unquoted(column) for column in batch.columns]
+                yield pa.RecordBatch.from_arrays(columns, names=wanted)
 
     return Part(name, read, schema, is_text=True, decimal_comma=delimiter == ";", path=path)
+
+
+def _unquoted(column: Any) -> Any:
+    """Cells without the quotes that follow a space, which Arrow takes for text."""
+    compute = import_arrow().compute
+    if not compute.any(compute.match_substring(column, '"')).as_py():  # faster than the pattern
+        return column
+    return compute.replace_substring_regex(column, r'^ +"((?:.|\n)*)"\s*$', r"\1")
 
 
 def _is_gzip(path: str) -> bool:
@@ -364,7 +376,9 @@ def _delimiter(path: str) -> tuple[str, list[str], int]:
     """The delimiter, the header, and how many lines these take."""
     with _open_text(path) as file:
         try:
-            line = file.readline()
+            n_blank, line = 0, file.readline()
+            while line and not line.strip():
+                n_blank, line = n_blank + 1, file.readline()
             named = _separator_line(line)
             if named:
                 line = file.readline()
@@ -373,15 +387,15 @@ def _delimiter(path: str) -> tuple[str, list[str], int]:
     if "\0" in line:
         name = os.path.basename(path)
         raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
-    headers = {
-        mark: [
-            cell.strip()
-            for cell in next(csv.reader([line], delimiter=mark, skipinitialspace=True), [""])
-        ]
-        for mark in (named or DELIMITERS)
-    }
+    headers = {}
+    for mark in named or DELIMITERS:
+        with suppress(csv.Error):  # without its delimiter, a long line is one cell too long
+            cells = next(csv.reader([line], delimiter=mark, skipinitialspace=True), [""])
+            headers[mark] = [cell.strip() for cell in cells]
+    if not headers:
+        raise ValueError(f"{os.path.basename(path)} is not a table: its first line is too long")
     delimiter = max(headers, key=lambda mark: len(headers[mark]))
-    return delimiter, headers[delimiter], 2 if named else 1
+    return delimiter, headers[delimiter], n_blank + (2 if named else 1)
 
 
 @contextmanager

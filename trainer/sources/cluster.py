@@ -522,7 +522,7 @@ def _without_empty(shards: Shards, surveys: "list[_Survey]") -> tuple[Shards, li
     """The shards that hold rows, and how many each: filtered frames have empty partitions."""
     kept = [i for i, survey in enumerate(surveys) if survey.n_rows]
     if len(kept) < len(surveys):
-        shards = Shards(shards.client, [shards.tasks[i] for i in kept])
+        shards = Shards(shards.client, [shards.tasks[i] for i in kept], shards.progress)
     return shards, [surveys[i].n_rows for i in kept]
 
 

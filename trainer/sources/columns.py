@@ -204,7 +204,7 @@ class Labels:
 
     def add(self, other: "Labels") -> None:
         """Add what was counted in other parts."""
-        self.totals += other.totals
+        self.totals.update(other.totals)  # += would drop labels of weight 0
         self.n_missing += other.n_missing
         self.is_text |= other.is_text
 

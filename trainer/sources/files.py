@@ -225,9 +225,10 @@ def open_rows(
         raise ValueError(f"dtype must be 'float64' or 'float32', got {dtype!r}")
     if not 0 <= test_size < 1:
         raise ValueError(f"test_size must be a share from 0 to less than 1, got {test_size!r}")
+    columns, text = None if columns is None else list(columns), list(text)
     parts = open_parts(source, folder)
     names = [target] if weight is None else [target, weight]
-    found = check_same_columns(parts, [*names, *(columns or ())])
+    found = check_same_columns(parts, [*names, *(columns or ()), *text])
     features = [name for name in (found if columns is None else columns) if name not in names]
     table = Table(parts, features, Labels(target), weight, text, progress, budget)
     n_drawn = MAX_SAMPLE_ROWS + (MAX_TEST_ROWS if test_size else 0)
@@ -479,13 +480,16 @@ class Draw:
         self.keys = np.append(self.keys, other.keys)
         self.numbers = np.append(self.numbers, other.numbers + n_before)
         self.kept += other.kept
+        self.threshold = min(self.threshold, other.threshold)
 
     def shrink(self) -> None:
         """Drop all rows but `size`."""
-        if len(self.keys) <= self.size:
-            return
-        self.threshold = float(np.partition(self.keys, self.size)[self.size])
+        if len(self.keys) > self.size:
+            bound = float(np.partition(self.keys, self.size)[self.size])
+            self.threshold = min(self.threshold, bound)
         chosen = self.keys < self.threshold
+        if chosen.all():
+            return
         kept, start = [], 0
         for part, batch, rows in self.kept:
             of_batch = np.flatnonzero(chosen[start : start + len(rows)])

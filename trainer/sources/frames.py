@@ -75,6 +75,7 @@ class FrameReader:
         Columns are checked at once, before the first piece is asked for.
         """
         parts = open_parts(tables, None)
+        self.notes, self.unseen = [], dict.fromkeys(self.text, 0)
         for part in parts:
             self._check(part)
         self.paths = [part.path for part in parts if part.path]
@@ -139,7 +140,8 @@ class FrameReader:
                     self.unseen[name] += int((~frame[name].isin(known)).sum())
                 first += batch.num_rows
                 if self.id_column:
-                    identity = batch.column(self.id_column).to_pandas().rename(self.id_column)
+                    identity = batch.column(self.id_column).to_pandas(types_mapper=pd.ArrowDtype)
+                    identity = identity.rename(self.id_column)
                 else:
                     start = n_before + rows.start
                     identity = pd.Series(np.arange(start, start + len(frame)), name="row")

@@ -124,11 +124,11 @@ def to_bytes(memory: int | float | str) -> int:
         assert match
         number, unit, is_binary = match.groups()
         power = "kmgt".index(unit) + 1 if unit else 0
-        n_bytes = float(number) * (1024 if is_binary else 1000) ** power
+        n_bytes = int(float(number) * (1024 if is_binary else 1000) ** power)
         if n_bytes < 1e6:
             raise ValueError
-    except (AssertionError, ValueError):
+    except (AssertionError, ValueError, OverflowError):
         raise ValueError(
             f"memory must be a number of bytes such as 2e9 or '2GB', at least 1 MB, got {memory!r}"
         ) from None
-    return int(n_bytes)
+    return n_bytes
