@@ -159,7 +159,8 @@ class CostSurfaceDisplay(Display):
             label = "training" if i == 0 else "training, after a new start"
             ax.plot(
                 *run.T, color=COLOURS[4], lw=1.6, ls=DASHES[i % len(DASHES)], marker="o",
-                markevery=every, ms=4, mew=0, path_effects=[withStroke(linewidth=3, foreground="black")],
+                markevery=every, ms=4, mew=0,
+                path_effects=[withStroke(linewidth=3, foreground="black")],
                 label=f"{label}, a dot every {f'{every} iterations' if every > 1 else 'iteration'}",
             )  # fmt: skip
         if self.path:
