@@ -281,18 +281,16 @@ class Objective:
         return matrix
 
     def _largest_gram_eigenvalue(self, column: Array) -> float:
-        rows = self.rows.select(column)
+        one = self.over(self.rows.select(column))
 
         def gram_product(direction: Array) -> Array:
             direction = self._without_intercept(direction.reshape(size, -1))
-            self.counter.n_rows_read += self.n_rows
-            (product,) = rows.map_sum(kernels.gram_product_sums, direction)
+            (product,) = one._sum(kernels.gram_product_sums, direction)
             return self._without_intercept(product)
 
         size = self.rows.n_features + 1
         if size <= MAX_EXACT_EIGENVALUE:
-            self.counter.n_rows_read += self.n_rows
-            (gram,) = rows.map_sum(kernels.gram_sums)
+            (gram,) = one._sum(kernels.gram_sums)
             return float(np.linalg.eigvalsh(self._bias_held(gram)[..., 0])[-1])
         operator = LinearOperator((size, size), matvec=gram_product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(size)

@@ -162,7 +162,7 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
         raise ValueError(f"{name} is empty; a table has a header and rows")
     if b"\0" in content or not _is_utf8(content):
         raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
-    delimiter, header = _header(content, marks, name)
+    delimiter, header = header_of(content, marks, name)
     if target is not None:
         _refuse_unknown(target, header, name)
     # Rows may be shorter than the header: 100 kB of names could need 80 GB of NaN.
@@ -190,12 +190,11 @@ def _read_csv(content: bytes, name: str, target: str | None) -> "tuple[pd.DataFr
 
 def _from_the_header(content: bytes) -> tuple[bytes, str, int]:
     """The text from its header on, possible delimiters, and the number of lines before it."""
-    n_lines = content.count(b"\n")
-    content = content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    rest = content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
     marks = DELIMITERS
-    if named := re.match(rb'"?sep=([,;\t|])"?\s*?(\r?\n[\r\n]*|$)', content):  # by spreadsheets
-        marks, content = named[1].decode(), content[named.end() :]
-    return content, marks, n_lines - content.count(b"\n")
+    if named := re.match(rb'"?sep=([,;\t|])"?\s*?(\r?\n[\r\n]*|$)', rest):  # by spreadsheets
+        marks, rest = named[1].decode(), rest[named.end() :]
+    return rest, marks, content[: len(content) - len(rest)].count(b"\n")
 
 
 def line_numbers(path: str | Path) -> list[int] | None:
@@ -204,19 +203,19 @@ def line_numbers(path: str | Path) -> list[int] | None:
     if content.startswith(b"PAR1"):
         return None
     content, marks, n_before = _from_the_header(content)
-    delimiter, _ = _header(content, marks, Path(path).name)
+    delimiter, _ = header_of(content, marks, Path(path).name)
     try:
         return [n_before + line for line in _lines(content, delimiter)][1:]
     except csv.Error:  # a cell is too long for csv
         return None
 
 
-def _header(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
+def header_of(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
     """The most frequent delimiter of the first line, and the cells of this line."""
     headers, failed = {}, None
     for mark in marks:
         try:
-            headers[mark] = [cell.strip() for cell in next(_rows(content, mark))]
+            headers[mark] = [cell.strip() for cell in next(_rows(content, mark), [""])]
         except csv.Error as error:  # without its delimiter, a long line is one cell too long
             failed = error
     if not headers:
@@ -228,7 +227,7 @@ def _header(content: bytes, marks: str, name: str) -> tuple[str, list[str]]:
             f"{name} is not a table: no comma, semicolon, tab or | in its first line, so no "
             "feature beside a target; save it as CSV or Parquet"
         )
-    _refuse_duplicates([column for column in header if column], name)
+    refuse_duplicates([column for column in header if column], name)
     return delimiter, header
 
 
@@ -371,7 +370,7 @@ def _read_parquet(content: bytes, name: str) -> "pd.DataFrame":
     except Exception as error:  # an untrusted file can be wrong in any way
         raise ValueError(f"{name} is damaged Parquet ({quote(error)}); make it again") from None
     columns = [column.strip() for column in schema.names]
-    _refuse_duplicates(columns, name)
+    refuse_duplicates(columns, name)
     _refuse_large(n_cells, 1, name, n_bytes)
     try:
         # Text stays dictionary-encoded: a long word in every row is stored once.
@@ -403,7 +402,8 @@ def _refuse_unknown(target: str, columns: Iterable[str], name: str) -> None:
         )
 
 
-def _refuse_duplicates(columns: list[str], name: str) -> None:
+def refuse_duplicates(columns: list[str], name: str) -> None:
+    """Raise ValueError if two columns of the table have one name."""
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         raise ValueError(

@@ -397,12 +397,14 @@ def _checked_blocks(source: Any) -> Iterator[tuple[Any, Array, Array | None]]:
             X, y, weight = block if len(block) == 3 else (*block, None)
             X = canonical(check_array(X, ensure_min_samples=0, **KINDS))
             check_values(X, None, X.dtype.type)
-            if is_soft(y) and hasattr(y, "columns"):
+            if not is_soft(y):
+                y = column_or_1d(y)
+            elif hasattr(y, "columns"):
                 raise ValueError(
                     "soft labels must be arrays, with columns in the order of the classes, got a "
                     f"{type(y).__name__}, whose columns may have another order in another block"
                 )
-            y = np.asarray(y) if is_soft(y) else column_or_1d(y)
+            y = np.asarray(y)
             check_consistent_length(X, y)
             if weight is not None and X.shape[0]:
                 weight = _check_sample_weight(

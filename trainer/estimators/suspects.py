@@ -7,7 +7,6 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -116,13 +115,15 @@ def suspect_labels(estimator: BaseEstimator, X: Any, y: Any, *, cv: Any = None) 
 def _cross_validated(estimator: Any, X: Any, y: Array, cv: Any, classes: Array) -> Array:
     """Probabilities (n, n_classes) out of fold; cross_val_predict would rename the labels."""
     X, y = indexable(X, y)
-    P = np.full((len(y), len(classes)), np.nan)
-    for train, held_out in check_cv(cv, y, classifier=True).split(X, y):
+    forecasts = []
+    for train, held_out in splits_of(cv, X, y, is_soft=False):
         model = clone(estimator).fit(_safe_indexing(X, train), y[train])
-        found = model.predict_proba(_safe_indexing(X, held_out))
-        P[held_out] = 0
-        P[np.ix_(held_out, np.searchsorted(classes, model.classes_))] = found
-    return P
+        P = np.zeros((len(held_out), len(classes)))
+        P[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(
+            _safe_indexing(X, held_out)
+        )
+        forecasts.append((held_out, P))
+    return _mean_of(forecasts, len(y))
 
 
 def _out_of_fold(model: LogisticNeuronCV, X: Any, y: Array) -> Array:
@@ -134,14 +135,22 @@ def _out_of_fold(model: LogisticNeuronCV, X: Any, y: Array) -> Array:
             "and its cv must give the same folds again; give cv a random_state where it shuffles"
         )
     best = int(np.flatnonzero(model.alphas_ == model.alpha_)[0])
-    total, count = np.zeros((len(y), len(model.classes_))), np.zeros((len(y), 1))
+    forecasts = []
     neuron = LogisticNeuron()
     neuron.classes_, neuron.n_features_in_ = model.classes_, model.n_features_in_
     if hasattr(model, "feature_names_in_"):
         neuron.feature_names_in_ = model.feature_names_in_
     for parameters, (_, held_out) in zip(model.coefs_paths_[:, best], splits, strict=True):
         neuron._set(coef_=parameters[:, :-1], intercept_=parameters[:, -1])
-        total[held_out] += neuron.predict_proba(_safe_indexing(X, held_out))
+        forecasts.append((held_out, neuron.predict_proba(_safe_indexing(X, held_out))))
+    return _mean_of(forecasts, len(y))
+
+
+def _mean_of(forecasts: list[tuple[Array, Array]], n_rows: int) -> Array:
+    """Mean probabilities of rows by all folds that hold them out; NaN where none does."""
+    total, count = np.zeros((n_rows, forecasts[0][1].shape[1])), np.zeros((n_rows, 1))
+    for held_out, P in forecasts:
+        total[held_out] += P
         count[held_out] += 1
     with np.errstate(invalid="ignore"):
         mean: Array = total / count

@@ -187,13 +187,12 @@ class Replay:
         if parameters is not None:
             parameters = parameter_places(neuron, parameters)
         labels = neuron.classes_.tolist()
-        if pos_label is None:
-            pos_label = labels[1]
-        if pos_label not in labels:
+        if pos_label is not None and pos_label not in labels:
             raise ValueError(
                 f"pos_label must be one of the neuron's classes {labels}, got {pos_label!r}"
             )
-        sign = 1 if pos_label == labels[1] else -1
+        place = 1 if pos_label is None else labels.index(pos_label)
+        sign = 2 * place - 1
         data = prepare(neuron, X, y, sample_weight, classes=neuron.classes_)
         if data.targets is None:
             raise ValueError("a replay needs X as an array or a frame, got a source of rows")
@@ -218,14 +217,13 @@ class Replay:
         rows = values[shown]
         rows = rows.toarray() if hasattr(rows, "toarray") else rows
         weight = np.ones(len(targets.values)) if targets.weight is None else targets.weight
-        figures, calibration = _judged(neuron, sets, pos_label)
-        shown_targets = targets.values[shown].astype(np.float64)
+        figures, calibration = _judged(neuron, sets, place)
+        of_second = targets.values[shown].astype(np.float64)
         of_steps = table.iloc[steps]
         return cls(
             names=parameter_names(neuron) if feature_names is None
             else named(feature_names, n_features),
-            classes=(str(labels[0]), str(labels[1])) if sign == 1
-            else (str(labels[1]), str(labels[0])),
+            classes=(str(labels[1 - place]), str(labels[place])),
             run=of_steps["run"].to_numpy(),
             iteration=of_steps["iteration"].to_numpy(),
             J=of_steps["J"].to_numpy(),
@@ -235,7 +233,7 @@ class Replay:
             J_test=J_test,
             kept=int(np.flatnonzero(steps == end)[0]),
             X=rows.astype(np.float64),
-            y=shown_targets if sign == 1 else 1 - shown_targets,
+            y=of_second if place == 1 else 1 - of_second,
             share=(weight / weight.sum(dtype=np.float64))[shown],
             shown=shown,
             steps=steps,
@@ -455,16 +453,16 @@ def _gradient(objective: Objective, bank: Array) -> Array:
 
 
 def _judged(
-    neuron: Any, sets: dict[str, Any], pos_label: Any
+    neuron: Any, sets: dict[str, Any], place: int
 ) -> tuple[Any, dict[str, BrierDecomposition]]:
     """Scores and calibration on each set of samples; neither is defined for soft labels."""
     if any(is_soft(y) for _, y, _ in sets.values()):
         return None, {}
-    place = neuron.classes_.tolist().index(pos_label)
+    positive = neuron.classes_[place]
     rows = {part: (X, np.asarray(y).ravel()) for part, (X, y, _) in sets.items()}
-    figures = compare_models({"LogisticNeuron": neuron}, rows, pos_label)
+    figures = compare_models({"LogisticNeuron": neuron}, rows, positive)
     calibration = {
-        part: brier_decomposition(y, neuron.predict_proba(X)[:, place], pos_label=pos_label)
+        part: brier_decomposition(y, neuron.predict_proba(X)[:, place], pos_label=positive)
         for part, (X, y) in rows.items()
     }
     return figures, calibration

@@ -84,7 +84,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
             check_model(plain)
             data = readable.write(plain, trainer.__version__)
             again = readable.read(data)
-            fits = all(same(getattr(again, name), getattr(plain, name)) for name in readable.KEPT)
+            one, other = vars(again), vars(plain)
+            fits = all(same(one.get(name), other.get(name)) for name in readable.KEPT)
         else:
             with _READING:
                 data = archive.write(_dumped(plain), trainer.__version__, _names())

@@ -34,6 +34,8 @@ _OPTIONAL = {
 }  # fmt: skip
 _LISTS = ("noise_rates", "validation_curve")
 """Attributes that are arrays or None."""
+_SINGLE = ("alpha", "optimizer")
+"""Attributes that are a number or text, and may be missing."""
 _BY_LABEL = ("class_weight", "noise_rates")
 _FLOATS = {"float64": np.float64, "float32": np.float32}
 _LABELS = {"bool": bool, "int": int, "uint": int, "float": float, "U": str, "object": str}
@@ -66,15 +68,15 @@ def write(neuron: Any, version: str) -> bytes:
         "dtype": neuron.coef_.dtype.name,
         "intercept": neuron.intercept_.tolist(),
         "coef": neuron.coef_.tolist(),
-        "alpha": float(neuron.alpha_),
         "n_iter": neuron.n_iter_,
         "loss_curve": neuron.loss_curve_.tolist(),
     }
     for name in _LISTS:
         if (values := getattr(neuron, f"{name}_", None)) is not None:
             document[name] = values.tolist()
-    if hasattr(neuron, "optimizer_"):
-        document["optimizer"] = neuron.optimizer_
+    for name in _SINGLE:
+        if hasattr(neuron, f"{name}_"):
+            document[name] = getattr(neuron, f"{name}_")
     if hasattr(neuron, "terminations_"):
         document["termination"] = _told(neuron.termination_)
         document["terminations"] = [_told(end) for end in neuron.terminations_]
@@ -140,7 +142,7 @@ def _neuron(document: dict[str, Any]) -> Any:
     }
     for name in _LISTS:
         held[f"{name}_"] = _numbers(document[name], np.float64) if name in document else None
-    held |= {f"{name}_": document[name] for name in ("alpha", "optimizer") if name in document}
+    held |= {f"{name}_": document[name] for name in _SINGLE if name in document}
     if names is not None:
         held["feature_names_in_"] = np.array(names, dtype=object)
     if "terminations" in document:

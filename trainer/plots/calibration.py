@@ -242,12 +242,13 @@ class CalibrationDisplay(Display):
     def _draw(self, ax: Any, counts: Any = None) -> None:
         label = literal("the positive class" if self.pos_label is None else self.pos_label)
         ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="dotted", label="calibrated")
+        whose = "s, in the models' colours" if len(self.bands) > 1 else " of a calibrated model"
         styles = zip(COLOURS, DASHES, MARKERS, strict=True)
         for (key, curve), (colour, dash, marker) in zip(self.curves.items(), styles, strict=False):
             if key in self.bands:
-                several = "s, in the models' colours" if len(self.bands) > 1 else ""
-                is_first = key == next(iter(self.bands))
-                _draw_band(ax, self.bands[key], colour, several if is_first else None)
+                band = self.bands[key]
+                named = f"{100 * band.level:.4g} % consistency band{whose}"
+                _draw_band(ax, band, colour, named if key == next(iter(self.bands)) else None)
             ax.plot(
                 curve.prob_pred, curve.prob_true, color=colour, ls=dash, lw=1.8, ms=5,
                 marker=marker if len(curve.prob_pred) <= FEW_FORECASTS else None,
@@ -279,11 +280,9 @@ class CalibrationDisplay(Display):
         tidy(ax)
 
 
-def _draw_band(ax: Any, band: ConsistencyBand, colour: str, ending: str | None) -> None:
-    """Draw a band, with an entry in the legend if it has an ending."""
+def _draw_band(ax: Any, band: ConsistencyBand, colour: str, label: str | None) -> None:
     ends = (band.prob_pred, band.lower, band.upper)
-    label = f"{100 * band.level:.4g} % consistency band{ending or ' of a calibrated model'}"
-    ax.fill_between(*ends, color=colour, alpha=0.15, lw=0, label=None if ending is None else label)
+    ax.fill_between(*ends, color=colour, alpha=0.15, lw=0, label=label)
     if len(band.prob_pred) <= FEW_FORECASTS:  # a single forecast has no area
         ax.vlines(*ends, color=colour, alpha=0.3, lw=4, zorder=1)
 

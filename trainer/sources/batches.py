@@ -11,14 +11,14 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from trainer.datasets.tables import DELIMITERS, nearest, quote
+from trainer.datasets.tables import DELIMITERS, header_of, nearest, quote, refuse_duplicates
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".arrow", ".feather", ".ipc")
 """Files of a folder that are read; files named by path or pattern may be called anything."""
@@ -246,12 +246,7 @@ def _file(path: str) -> Part:
 
 
 def _plain(schema: Any, name: str) -> Any:
-    twice = [column for i, column in enumerate(schema.names) if column in schema.names[:i]]
-    if twice:
-        raise ValueError(
-            f"column names must differ, got {quote(twice[0])} more than once in {name}; "
-            "rename all but one"
-        )
+    refuse_duplicates(schema.names, name)
     return schema
 
 
@@ -311,13 +306,8 @@ def _ipc(path: str) -> Callable[..., Iterator[Any]]:
 def _csv(path: str, name: str) -> Part:
     pa = import_arrow()
     delimiter, header, skipped = _delimiter(path)
-    if len(header) == 1:
-        raise ValueError(
-            f"{name} is not a table: no comma, semicolon, tab or | in its first line, so no "
-            "feature beside a target; save it as CSV or Parquet"
-        )
     named = [column for column in header if column]
-    schema = _plain(pa.schema([(column, pa.string()) for column in named]), name)
+    schema = pa.schema([(column, pa.string()) for column in named])
     places = {column: f"{i}" for i, column in enumerate(header) if column}
 
     def read(columns: list[str] | None, n_rows: int) -> Iterator[Any]:
@@ -384,18 +374,11 @@ def _delimiter(path: str) -> tuple[str, list[str], int]:
                 line = file.readline()
         except UnicodeDecodeError:
             line = "\0"
+    name = os.path.basename(path)
     if "\0" in line:
-        name = os.path.basename(path)
         raise ValueError(f"{name} is not a table, nor text in UTF-8; save it as CSV in UTF-8")
-    headers = {}
-    for mark in named or DELIMITERS:
-        with suppress(csv.Error):  # without its delimiter, a long line is one cell too long
-            cells = next(csv.reader([line], delimiter=mark, skipinitialspace=True), [""])
-            headers[mark] = [cell.strip() for cell in cells]
-    if not headers:
-        raise ValueError(f"{os.path.basename(path)} is not a table: its first line is too long")
-    delimiter = max(headers, key=lambda mark: len(headers[mark]))
-    return delimiter, headers[delimiter], n_blank + (2 if named else 1)
+    delimiter, header = header_of(line.encode(), named or DELIMITERS, name)
+    return delimiter, header, n_blank + (2 if named else 1)
 
 
 @contextmanager
